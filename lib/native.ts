@@ -1,0 +1,193 @@
+/**
+ * The whole native surface: what `binding/napi` exports, and nothing else of the package may know.
+ *
+ * The native side returns a {@link Status}; TypeScript makes errors of it (`errors.ts`). Results of
+ * a batch travel through {@link Transport.events}, one call of {@link EventsCallback} a wake-up.
+ */
+
+import type { Status } from './status';
+
+/** Int32 words a record in {@link Transport.events} takes: `[kind, id, a, b, c, d]`. */
+export const EVENT_WORDS = 6;
+
+/** Kinds of event records; the words `a`..`d` are 0 where not named. */
+export const EventKind = {
+  /** The peer accepted. Decide now: {@link Transport.establish} or {@link Transport.reset}. */
+  Response: 1,
+  /** The connection could not be made: a = {@link Status}, b = detail, c = {@link DetailKind}.
+   * The id is already released. */
+  ConnectFailed: 2,
+  /** A listener has a new, established connection: id = the connection, a = the listener. */
+  Accepted: 3,
+  /** Bytes can be read: a = how many in total. */
+  Readable: 4,
+  /** After a short write: there is room again. */
+  Writable: 5,
+  /** The peer will send no more; all it sent has been announced by `Readable` before. */
+  End: 6,
+  /** All bytes and the shutdown have been taken by the peer's device. */
+  ShutdownDone: 7,
+  /** The connection broke: a = {@link Status}, b = detail, c = {@link DetailKind}. What was
+   * announced as readable can still be read. The id stays until it is closed. */
+  Failed: 8,
+  /** After {@link Transport.close} or {@link Transport.reset}: nothing is left; the id is free. */
+  Closed: 9,
+  /** The listener is open. */
+  Listening: 10,
+  /** The listener could not be opened, or died: a = {@link Status}, b = detail, c = kind. The id is
+   * already released. */
+  ListenFailed: 11,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+/** What the detail word of a failure is. */
+export const DetailKind = {
+  None: 0,
+  /** A (positive) errno of a librdmacm or libibverbs call. */
+  Errno: 1,
+  /** `rdma_cm_event.status` of the event that failed the connection, as the CM gave it. */
+  CmStatus: 2,
+  /** `enum ibv_wc_status` of the completion that broke the connection. */
+  CompletionStatus: 3,
+  /** What the peer did against the protocol: see `binding/stream/wire.h`, `enum class Violation`. */
+  Violation: 4,
+} as const;
+export type DetailKind = (typeof DetailKind)[keyof typeof DetailKind];
+
+/** An endpoint as `net` shows it. */
+export interface Endpoint {
+  address: string;
+  port: number;
+  family: 'IPv4' | 'IPv6';
+}
+
+/** Counters of one connection, or of all. Bytes are of the byte stream, without protocol. */
+export interface Counters {
+  bytesReceived: number;
+  bytesSent: number;
+  /** Bytes copied on the way out of receive memory. */
+  bytesReceivedCopied: number;
+  /** Bytes copied into send memory. */
+  bytesSentCopied: number;
+  messagesReceived: number;
+  messagesSent: number;
+  /** Work requests posted to the send queue: data, credit updates and control. */
+  workRequests: number;
+  /** Times that sending had to wait for the peer: for credits, or for a receive buffer. */
+  creditStalls: number;
+}
+
+/** What is known of one RDMA connection. */
+export interface ConnectionInfo {
+  device: string;
+  devicePort: number;
+  localGid: string;
+  remoteGid: string;
+  queuePairNumber: number;
+  remoteQueuePairNumber: number;
+  /** Path MTU in bytes. */
+  mtu: number;
+  /** `rdma-net` when the peer sent our extension block, else `rsockets`. */
+  peer: 'rdma-net' | 'rsockets';
+  /** Negotiated features; empty with rsockets peers. */
+  features: string[];
+  counters: Counters;
+}
+
+/** What a transport holds in total. */
+export interface TransportStats {
+  connections: number;
+  listeners: number;
+  queuePairs: number;
+  /** Registered memory, in bytes. */
+  pinnedBytes: number;
+  /** Wake-ups of the completion channel, and completions polled in all. */
+  wakeUps: number;
+  completions: number;
+  counters: Counters;
+}
+
+export interface TransportOptions {
+  /** Bytes of receive memory a connection has (two buffers of half that), 4 KiB to 64 MiB. */
+  receiveBufferBytes?: number;
+  /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB. */
+  sendBufferBytes?: number;
+}
+
+/** Called on the loop thread with the number of records in {@link Transport.events}. */
+export type EventsCallback = (count: number) => void;
+
+/**
+ * RDMA for one Node environment: opened libraries, CM channel, devices, connections, listeners.
+ * Connections and listeners are small integers from one id space. No call blocks, none throws for
+ * a condition of the network. Nothing is called back from inside a call: events come from the loop.
+ */
+export interface Transport {
+  /** Event records, rewritten before each {@link EventsCallback}. */
+  readonly events: Int32Array;
+
+  /**
+   * Starts connecting; `Response` or `ConnectFailed` follows.
+   * @param address numeric IPv4 or IPv6 address, the latter with `%scope` where it needs one
+   * @param localAddress numeric source address, or undefined for any
+   * @param localPort source port, 0 for any
+   * @returns the id (>= 0) or a negated {@link Status}
+   */
+  connect(address: string, port: number, localAddress?: string, localPort?: number): number;
+
+  /**
+   * Completes an accepted connect: from now on data flows. Until then the peer's program has not
+   * seen the connection, and {@link reset} lets it vanish.
+   * @returns Status.Ok, or why it could not be (then `Closed` must still be waited for after close)
+   */
+  establish(id: number): Status;
+
+  /**
+   * Opens a listener; `Listening` or `ListenFailed` follows, then `Accepted` for each connection.
+   * @param backlog connection requests the CM may queue, 1 to 65535
+   * @returns the id (>= 0) or a negated {@link Status}
+   */
+  listen(address: string, port: number, backlog: number): number;
+
+  /** Copies up to `length` readable bytes into `target` at `offset`; returns how many. */
+  read(id: number, target: Uint8Array, offset: number, length: number): number;
+
+  /**
+   * Copies bytes into send memory and sends them.
+   * @param more true when another write follows at once: the last bytes may wait for it
+   * @returns bytes taken, 0..length (`Writable` follows when fewer), or a negated {@link Status}
+   */
+  write(id: number, source: Uint8Array, offset: number, length: number, more: boolean): number;
+
+  /** Half-closes the sending side, after all bytes taken so far; `ShutdownDone` or `Failed`. */
+  shutdown(id: number): Status;
+
+  /** Sends what was taken, disconnects, releases; `Closed` follows. For listeners too. */
+  close(id: number): void;
+
+  /** Drops what was not sent and lets the peer see a reset; `Closed` follows. */
+  reset(id: number): void;
+
+  localEndpoint(id: number): Endpoint | undefined;
+  remoteEndpoint(id: number): Endpoint | undefined;
+  info(id: number): ConnectionInfo | undefined;
+  stats(): TransportStats;
+
+  /** Text of the last failure to open libraries or devices, '' if none. */
+  openError(): string;
+
+  /** Whether the transport keeps the event loop alive; it does not at first. */
+  setRef(ref: boolean): void;
+}
+
+export interface Binding {
+  /** True when built with the headers of rdma-core, so that it has the verbs fabric. */
+  readonly hasVerbs: boolean;
+  /**
+   * Whether RDMA could be had here at all, looked up in microseconds without opening a library:
+   * Status.Ok, Status.NoDevice, or Status.PermissionDenied.
+   */
+  probe(): Status;
+  /** One transport an environment; it is torn down with the environment. */
+  createTransport(onEvents: EventsCallback, options: TransportOptions): Transport;
+}
