@@ -1,0 +1,212 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "fabric/status.h"
+
+/// The interface between the stream engine and whatever moves its bytes: verbs, shared memory of
+/// the same host, or the simulation. The engine calls down, events come up, and everything of one
+/// Fabric happens on one thread.
+///
+///     stream::Connection  --Connect, Post, Allocate-->  fabric::Endpoint
+///     stream::Connection  <--EndpointEvents-----------  fabric::Endpoint
+///     loop::Pump          --fd, Poll, Arm------------>  fabric::Fabric
+namespace rdma_net::fabric {
+
+/// Bytes of connection data ("private data") that a request can carry (port space TCP of the RDMA
+/// CM: 92 of the IB CM REQ less the 36 of the CMA header) and a response.
+inline constexpr size_t kRequestDataBytesMax = 56;
+inline constexpr size_t kResponseDataBytesMax = 196;
+
+/// Who may touch a region besides this process's CPU.
+enum class Access { kSend, kRemoteWrite };
+
+/// A view of registered memory. The endpoint that allocated it stays the owner; the view is dead
+/// after Free, and in any case once the endpoint has reported OnReleased.
+struct Region {
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  uint32_t local_key = 0;
+  uint32_t remote_key = 0;
+
+  [[nodiscard]] uint64_t address() const { return reinterpret_cast<uint64_t>(data); }
+  [[nodiscard]] bool empty() const { return bytes == 0; }
+};
+
+/// One piece of local memory in a request; local_key is ignored for inline requests.
+struct Segment {
+  const std::byte* data = nullptr;
+  uint32_t bytes = 0;
+  uint32_t local_key = 0;
+};
+
+/// An RDMA write with immediate. Zero bytes in all is a message without data.
+struct WriteRequest {
+  /// Comes back in OnSent, in the order of posting.
+  uint64_t token = 0;
+  std::array<Segment, 2> segments;
+  /// Address and key of the peer's memory; ignored when there are no bytes.
+  uint64_t remote_address = 0;
+  uint32_t remote_key = 0;
+  /// In host order.
+  uint32_t immediate = 0;
+  /// The bytes are taken before Post returns; at most inline_bytes_max() of them.
+  bool place_inline = false;
+};
+
+/// Where a connection ends, as net shows it.
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+  bool ipv6 = false;
+};
+
+/// What is known about the hardware side of a connection.
+struct EndpointInfo {
+  std::string device;
+  uint32_t device_port = 0;
+  std::string local_gid;
+  std::string remote_gid;
+  uint32_t queue_pair_number = 0;
+  uint32_t remote_queue_pair_number = 0;
+  uint32_t mtu_bytes = 0;
+};
+
+/// What happens to an endpoint; implemented by stream::Connection. None is called from inside a
+/// call of Endpoint, all come from Fabric::Poll.
+class EndpointEvents {
+ public:
+  /// Active side: a device was found and made ready, memory can be allocated; Connect comes next.
+  virtual void OnRouted() = 0;
+  /// Active side: the peer accepted, with its connection data; Establish or Release comes next.
+  virtual void OnResponse(std::span<const std::byte> data) = 0;
+  /// Passive side: the active side completed the handshake.
+  virtual void OnEstablished() = 0;
+  /// The handshake failed, or was refused.
+  virtual void OnConnectFailed(Failure failure) = 0;
+  /// A message arrived: `bytes` were written to our memory before.
+  virtual void OnMessage(uint32_t immediate, uint32_t bytes) = 0;
+  /// A posted request is complete; its memory is no longer needed.
+  virtual void OnSent(uint64_t token) = 0;
+  /// A request failed, or the device did: nothing can be sent or received any more.
+  virtual void OnBroken(Failure failure) = 0;
+  /// The peer disconnected. All its messages have been delivered before.
+  virtual void OnDisconnected() = 0;
+  /// After Release: no event follows, no memory is touched any more.
+  virtual void OnReleased() = 0;
+
+ protected:
+  ~EndpointEvents() = default;
+};
+
+/// One end of a connection: a queue pair, what manages it, and its memory.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+
+  /// Who hears of this endpoint; set once, by whoever takes it over.
+  virtual void Attach(EndpointEvents* events) = 0;
+
+  /// Active side, after OnRouted: sends the request. OnResponse or OnConnectFailed follows.
+  virtual Failure Connect(std::span<const std::byte> data) = 0;
+  /// Active side, after OnResponse: completes the handshake; data may flow on return.
+  virtual Failure Establish() = 0;
+  /// Passive side: answers the request; OnEstablished or OnConnectFailed follows.
+  virtual Failure Accept(std::span<const std::byte> data) = 0;
+
+  virtual Failure Post(const WriteRequest& request) = 0;
+
+  /// Zeroed, page-aligned memory. Its cost is that of a registration: not for the data path,
+  /// but for Access::kSend, which comes from a pool.
+  virtual Failure Allocate(size_t bytes, Access access, Region* region) = 0;
+  /// Gives a region back before the end of the endpoint; no request may be using it.
+  virtual void Free(const Region& region) = 0;
+
+  /// Ends the traffic at once, in both directions, and lets the peer see a disconnect. The memory
+  /// stays. No event but OnReleased follows.
+  virtual void Abort() = 0;
+
+  /// Ends everything, from any state. The peer sees a disconnect, without another word if none
+  /// was sent. OnReleased follows, and then the endpoint may be destroyed, not earlier.
+  virtual void Release() = 0;
+
+  /// Requests that may be posted and not yet reported by OnSent.
+  [[nodiscard]] virtual uint32_t send_requests_max() const = 0;
+  /// Messages the peer may send without a word from us (credits), not counting kControlMessages.
+  [[nodiscard]] virtual uint32_t receive_requests() const = 0;
+  [[nodiscard]] virtual uint32_t inline_bytes_max() const = 0;
+
+  [[nodiscard]] virtual Address local_address() const = 0;
+  [[nodiscard]] virtual Address remote_address() const = 0;
+  [[nodiscard]] virtual EndpointInfo info() const = 0;
+};
+
+/// What happens to a listener.
+class ListenerEvents {
+ public:
+  virtual void OnListening() = 0;
+  virtual void OnListenFailed(Failure failure) = 0;
+  /// A connection request with its data; Attach, then Allocate and Accept, or Release (which
+  /// rejects it).
+  virtual void OnRequest(std::unique_ptr<Endpoint> endpoint, std::span<const std::byte> data) = 0;
+  /// After Release.
+  virtual void OnListenerReleased() = 0;
+
+ protected:
+  ~ListenerEvents() = default;
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// Stops listening; OnListenerReleased follows, and then it may be destroyed.
+  virtual void Release() = 0;
+};
+
+/// Where to connect to, all numeric. An empty local host and a local port of 0 mean any.
+struct Target {
+  Address remote;
+  std::string local_host;
+  uint16_t local_port = 0;
+};
+
+struct FabricStats {
+  uint64_t pinned_bytes = 0;
+  uint64_t completions = 0;
+  uint32_t queue_pairs = 0;
+};
+
+class Fabric {
+ public:
+  virtual ~Fabric() = default;
+
+  /// Readable when Poll may find something, once armed. Valid for the life of the fabric.
+  [[nodiscard]] virtual int fd() const = 0;
+  /// Delivers up to about `budget` events; true if it stopped for the budget.
+  virtual bool Poll(uint32_t budget) = 0;
+  /// Asks for fd() to become readable. True when something was not armed before: what came in
+  /// between is not announced, so Poll must look once more, and Arm be asked again.
+  virtual bool Arm() = 0;
+
+  /// Starts finding a way; OnRouted or OnConnectFailed follows. Null with `failure` set when that
+  /// is known at once (an address that is not numeric, say).
+  virtual std::unique_ptr<Endpoint> Connect(const Target& target, EndpointEvents* events,
+                                            Failure* failure) = 0;
+  virtual std::unique_ptr<Listener> Listen(const Address& address, int backlog,
+                                           ListenerEvents* events, Failure* failure) = 0;
+
+  /// Text of why libraries or devices could not be opened; empty if they could.
+  [[nodiscard]] virtual std::string open_error() const = 0;
+  [[nodiscard]] virtual FabricStats stats() const = 0;
+
+  /// Begins the end, after every endpoint and listener was released; closed() says when it came.
+  virtual void Close() = 0;
+  [[nodiscard]] virtual bool closed() const = 0;
+};
+
+}  // namespace rdma_net::fabric
