@@ -1,0 +1,62 @@
+{
+  'variables': {
+    # Headers of rdma-core: 'system', a folder, or 'none', and then the addon is built without the
+    # verbs fabric. Only headers are needed: the libraries are opened at run time.
+    'rdma_include%': '<!(node binding/rdma-include.js)',
+  },
+  'targets': [
+    {
+      'target_name': 'rdma_net',
+      'conditions': [
+        ['OS=="linux"', {
+          'sources': [
+            'binding/loop/pump.cc',
+            'binding/napi/event_records.cc',
+            'binding/napi/module.cc',
+            'binding/napi/transport.cc',
+            'binding/stream/connection.cc',
+            'binding/stream/receive_window.cc',
+            'binding/stream/send_ring.cc',
+            'binding/stream/send_window.cc',
+            'binding/stream/wire.cc',
+          ],
+          'conditions': [
+            ['rdma_include!="none" and rdma_include!="system"', {
+              'cflags': ['-isystem<(rdma_include)'],
+            }],
+            ['rdma_include!="none"', {
+              'defines': ['RDMA_NET_HAS_VERBS=1'],
+              'sources': [
+                'binding/verbs/address.cc',
+                'binding/verbs/device.cc',
+                'binding/verbs/endpoint.cc',
+                'binding/verbs/failures.cc',
+                'binding/verbs/library.cc',
+                'binding/verbs/listener.cc',
+                'binding/verbs/memory_block.cc',
+                'binding/verbs/queue_group.cc',
+                'binding/verbs/verbs_fabric.cc',
+                'binding/verbs/worker.cc',
+              ],
+            }, {
+              'defines': ['RDMA_NET_HAS_VERBS=0'],
+            }],
+          ],
+        }, {
+          # Elsewhere the package is plain net, and nothing is built.
+          'type': 'none',
+        }],
+      ],
+      'include_dirs': ['binding'],
+      'cflags': [
+        '-isystem<!(node -p "path.resolve(require(\'node-addon-api\').include_dir)")',
+        '-Wall', '-Wextra', '-Wconversion', '-Wshadow', '-fvisibility=hidden',
+      ],
+      'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
+      'cflags_cc': ['-std=c++20', '-fno-exceptions'],
+      # Node's own headers do not pass our warnings.
+      'cflags_cc+': ['-Wno-unused-parameter'],
+      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
+    },
+  ],
+}

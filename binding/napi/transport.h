@@ -1,0 +1,126 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fabric/fabric.h"
+#include "loop/pump.h"
+#include "napi/event_records.h"
+#include "stream/connection.h"
+
+namespace rdma_net::napi {
+
+/// The connections and listeners of one Node environment: `interface Transport` of lib/native.ts,
+/// by small integer ids, and the events that go up to JavaScript.
+///
+/// It lives until the environment ends, and for as long after the last JavaScript has run as the
+/// fabric needs to let go of everything (napi_add_async_cleanup_hook).
+class Transport final : public stream::ConnectionObserver {
+ public:
+  /// @return null with a JavaScript exception pending when the loop cannot be joined
+  static Transport* Create(Napi::Env env, std::unique_ptr<fabric::Fabric> fabric,
+                           const stream::Options& options, Napi::Function on_events);
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  Transport(Transport&&) = delete;
+  Transport& operator=(Transport&&) = delete;
+  ~Transport();
+
+  [[nodiscard]] Napi::Value events() const { return records_.Value(); }
+
+  /// An id, or a negated status.
+  int32_t Connect(const fabric::Target& target);
+  int32_t Listen(const fabric::Address& address, int backlog);
+  fabric::Status Establish(uint32_t id);
+  void Close(uint32_t id);
+  void Reset(uint32_t id);
+  void SetRef(bool ref);
+
+  /// Null unless it is an open connection's id.
+  [[nodiscard]] stream::Connection* connection(uint32_t id) const;
+  [[nodiscard]] std::string open_error() const { return fabric_->open_error(); }
+
+  struct Totals {
+    uint32_t connections = 0;
+    uint32_t listeners = 0;
+    uint64_t wake_ups = 0;
+    fabric::FabricStats fabric;
+    stream::Counters counters;
+  };
+  [[nodiscard]] Totals totals() const;
+
+  void OnNews(stream::Connection* connection) override;
+
+ private:
+  class ListenerSlot;
+  struct Slot {
+    std::unique_ptr<stream::Connection> connection;
+    std::unique_ptr<ListenerSlot> listener;
+    /// JavaScript has closed it: it only waits to be released.
+    bool closed = false;
+    /// JavaScript knows it, and waits to hear when it is released.
+    bool tell_closed = false;
+    /// Of an accepted connection.
+    uint32_t accepted_by = 0;
+  };
+  struct ListenerNews {
+    EventKind kind;
+    uint32_t id;
+    fabric::Failure failure;
+  };
+
+  /// A connection that JavaScript has closed and that still has something to send.
+  struct Lingering {
+    uint32_t id;
+    uint64_t since_ms;
+  };
+
+  Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
+            const stream::Options& options, Napi::Function on_events);
+
+  uint32_t TakeId();
+  void FreeId(uint32_t id);
+  void OnRequest(uint32_t listener_id, std::unique_ptr<fabric::Endpoint> endpoint,
+                 std::span<const std::byte> data);
+  void OnListenerNews(const ListenerNews& news);
+
+  /// After a round of the pump: hands all news to JavaScript.
+  void Deliver();
+  void Report(stream::Connection* connection);
+  void ReportClosed(uint32_t id);
+  void ReportListener(const ListenerNews& news);
+  void Send();
+  void CallBack(double count);
+  void WatchLingering();
+
+  void BeginEnd();
+  void CutEnd();
+  void ContinueEnd();
+
+  Napi::Env env_;
+  stream::Options options_;
+  Napi::FunctionReference on_events_;
+  std::optional<Napi::AsyncContext> async_context_;
+  EventRecords records_;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_ids_;
+  /// Free once the batch that tells of their end has been sent.
+  std::vector<uint32_t> freed_ids_;
+  std::vector<stream::Connection*> news_;
+  std::vector<ListenerNews> listener_news_;
+  std::vector<Lingering> lingering_;
+  stream::Counters closed_counters_;
+  bool ref_ = false;
+  bool ending_ = false;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  // The pump goes before the fabric whose descriptor it watches.
+  std::unique_ptr<fabric::Fabric> fabric_;
+  loop::Pump pump_;
+};
+
+}  // namespace rdma_net::napi

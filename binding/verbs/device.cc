@@ -1,0 +1,216 @@
+#include "verbs/device.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "verbs/endpoint.h"
+
+namespace rdma_net::verbs {
+
+using fabric::Access;
+using fabric::DetailKind;
+using fabric::Failure;
+using fabric::Status;
+
+namespace {
+
+constexpr uint32_t kFirstGroupConnections = 16;
+constexpr uint32_t kGroupConnectionsMax = 256;
+/// Blocks of send memory kept for the next connection that has something to send.
+constexpr size_t kSendPoolBlocks = 16;
+
+Failure ErrnoFailure(Status status) {
+  const bool refused = errno == EACCES || errno == EPERM;
+  return {.status = refused ? Status::kPermissionDenied : status,
+          .kind = DetailKind::kErrno,
+          .detail = errno};
+}
+
+}  // namespace
+
+std::unique_ptr<Device> Device::Open(const Library* library, ibv_context* context,
+                                     const DeviceOptions& options,
+                                     std::atomic<uint64_t>* pinned_bytes, Failure* failure) {
+  std::unique_ptr<Device> device(new Device(library, options, pinned_bytes));
+  device->name_ = library->get_device_name(context->device);
+  *failure = device->OpenResources(context);
+  if (!failure->ok()) return nullptr;
+  return device;
+}
+
+Failure Device::OpenResources(ibv_context* context) {
+  // An iWARP device has no write with immediate.
+  if (context->device->transport_type != IBV_TRANSPORT_IB) {
+    return {.status = Status::kDeviceUnsuitable};
+  }
+  ibv_device_attr attributes{};
+  if (const int error = library_->query_device(context, &attributes); error != 0) {
+    errno = error;
+    return ErrnoFailure(Status::kDeviceResources);
+  }
+  const auto completions = static_cast<uint32_t>(std::max(attributes.max_cqe, 0));
+  const auto receives = static_cast<uint32_t>(std::max(attributes.max_srq_wr, 0));
+  const QueueSizes& sizes = options_.queues;
+  group_connections_max_ = std::min({kGroupConnectionsMax, receives / sizes.receives(),
+                                     completions / (sizes.receives() + sizes.send_requests)});
+  if (group_connections_max_ == 0) return {.status = Status::kDeviceUnsuitable};
+  next_group_connections_ = std::min(kFirstGroupConnections, group_connections_max_);
+
+  errno = 0;
+  pd_ = library_->alloc_pd(context);
+  if (pd_ == nullptr) return ErrnoFailure(Status::kDeviceResources);
+  channel_ = library_->create_comp_channel(context);
+  if (channel_ == nullptr) return ErrnoFailure(Status::kDeviceResources);
+  if (fcntl(channel_->fd, F_SETFL, fcntl(channel_->fd, F_GETFL) | O_NONBLOCK) != 0) {
+    return ErrnoFailure(Status::kDeviceResources);
+  }
+  Failure failure;
+  auto group =
+      QueueGroup::Create(library_, pd_, channel_, sizes, next_group_connections_, &failure);
+  if (group == nullptr) return failure;
+  AddGroup(std::move(group));
+
+  // What one connection needs must be had, or the device is of no use, and that should be known
+  // now and not at the first request.
+  auto receive = MemoryBlock::Create(library_, pd_, options_.receive_bytes, Access::kRemoteWrite,
+                                     pinned_bytes_, &failure);
+  if (receive == nullptr) return failure;
+  auto send = TakeSendMemory(&failure);
+  if (send == nullptr) return failure;
+  GiveSendMemory(std::move(send));
+  return {};
+}
+
+Device::~Device() {
+  groups_.clear();
+  send_pool_.clear();
+  if (channel_ != nullptr) library_->destroy_comp_channel(channel_);
+  if (pd_ != nullptr) library_->dealloc_pd(pd_);
+}
+
+QueueGroup* Device::FindPlace() {
+  for (const auto& group : groups_) {
+    if (group->has_place()) {
+      group->TakePlace();
+      return group.get();
+    }
+  }
+  return nullptr;
+}
+
+void Device::Reserve(Worker* worker, Reserved reserved) {
+  if (QueueGroup* group = FindPlace(); group != nullptr) {
+    reserved({}, group);
+    return;
+  }
+  waiting_.push_back(std::move(reserved));
+  if (std::exchange(making_group_, true)) return;
+  worker->Run([this, worker, connections = next_group_connections_]() -> Worker::Finish {
+    Failure failure;
+    // Shared only because a std::function must be copyable.
+    auto made = std::make_shared<std::unique_ptr<QueueGroup>>(
+        QueueGroup::Create(library_, pd_, channel_, options_.queues, connections, &failure));
+    return [this, worker, made, failure] { OnGroup(worker, std::move(*made), failure); };
+  });
+}
+
+void Device::OnGroup(Worker* worker, std::unique_ptr<QueueGroup> group, Failure failure) {
+  making_group_ = false;
+  if (group != nullptr) AddGroup(std::move(group));
+  for (Reserved& reserved : std::exchange(waiting_, {})) {
+    if (failure.ok()) {
+      Reserve(worker, std::move(reserved));
+    } else {
+      reserved(failure, nullptr);
+    }
+  }
+}
+
+void Device::AddGroup(std::unique_ptr<QueueGroup> group) {
+  groups_.push_back(std::move(group));
+  next_group_connections_ = std::min(next_group_connections_ * 2, group_connections_max_);
+}
+
+std::unique_ptr<MemoryBlock> Device::TakeSendMemory(Failure* failure) {
+  if (!send_pool_.empty()) {
+    std::unique_ptr<MemoryBlock> block = std::move(send_pool_.back());
+    send_pool_.pop_back();
+    return block;
+  }
+  return MemoryBlock::Create(library_, pd_, options_.send_bytes, Access::kSend, pinned_bytes_,
+                             failure);
+}
+
+void Device::GiveSendMemory(std::unique_ptr<MemoryBlock> block) {
+  if (send_pool_.size() < kSendPoolBlocks) send_pool_.push_back(std::move(block));
+}
+
+void Device::ShrinkWhenIdle(Worker* worker) {
+  if (!endpoints_.empty() || send_pool_.empty()) return;
+  // Shared only because a std::function must be copyable.
+  auto pool = std::make_shared<std::vector<std::unique_ptr<MemoryBlock>>>();
+  pool->swap(send_pool_);
+  worker->Run([pool]() -> Worker::Finish {
+    pool->clear();
+    return nullptr;
+  });
+}
+
+void Device::OnChannelReadable() {
+  ibv_cq* queue = nullptr;
+  void* context = nullptr;
+  while (library_->get_cq_event(channel_, &queue, &context) == 0) {
+    library_->ack_cq_events(queue, 1);
+    static_cast<QueueGroup*>(context)->OnChannelEvent();
+  }
+}
+
+uint32_t Device::PollCompletions(uint32_t budget) {
+  constexpr int kBatch = 32;
+  std::array<ibv_wc, kBatch> completions;
+  uint32_t delivered = 0;
+  // By index: a completion may lead to a new group.
+  for (size_t i = 0; i < groups_.size(); i++) {
+    QueueGroup* group = groups_[i].get();
+    while (delivered < budget) {
+      const int count = ibv_poll_cq(group->completion_queue(), kBatch, completions.data());
+      if (count <= 0) break;
+      for (int n = 0; n < count; n++) Deliver(completions[static_cast<size_t>(n)], group);
+      delivered += static_cast<uint32_t>(count);
+      // A receive that cannot be put back is one credit less for everybody: the next round tries
+      // again.
+      group->Replenish();
+    }
+  }
+  return delivered;
+}
+
+void Device::Deliver(const ibv_wc& completion, QueueGroup* group) {
+  const bool receive = completion.wr_id == kReceiveToken;
+  if (receive) group->OnReceive();
+  const auto found = endpoints_.find(completion.qp_num);
+  if (found == endpoints_.end()) return;
+  Endpoint* endpoint = found->second;
+  if (completion.status != IBV_WC_SUCCESS) {
+    endpoint->OnCompletionError(completion.status);
+  } else if (!receive) {
+    endpoint->OnSent(completion.wr_id);
+  } else if (completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM) {
+    endpoint->OnMessage(ntohl(completion.imm_data), completion.byte_len);
+  } else {
+    endpoint->OnStrayMessage();
+  }
+}
+
+bool Device::Arm() {
+  bool armed = false;
+  for (const auto& group : groups_) armed |= group->Arm();
+  return armed;
+}
+
+}  // namespace rdma_net::verbs

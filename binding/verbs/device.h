@@ -1,0 +1,97 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fabric/fabric.h"
+#include "verbs/library.h"
+#include "verbs/memory_block.h"
+#include "verbs/queue_group.h"
+#include "verbs/worker.h"
+
+namespace rdma_net::verbs {
+
+class Endpoint;
+
+struct DeviceOptions {
+  QueueSizes queues;
+  /// Size of a block of send memory.
+  size_t send_bytes = 256 * 1024;
+  /// Receive memory a connection will ask for: registered once for trial.
+  size_t receive_bytes = 128 * 1024;
+};
+
+/// One RDMA device in one environment: protection domain, completion channel, queue groups and
+/// send memory, shared by all connections over it.
+class Device {
+ public:
+  using Reserved = std::function<void(fabric::Failure, QueueGroup*)>;
+
+  /// For the worker: opens everything that the first connections need.
+  static std::unique_ptr<Device> Open(const Library* library, ibv_context* context,
+                                      const DeviceOptions& options,
+                                      std::atomic<uint64_t>* pinned_bytes,
+                                      fabric::Failure* failure);
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  Device(Device&&) = delete;
+  Device& operator=(Device&&) = delete;
+  /// May block; no endpoint may be left.
+  ~Device();
+
+  /// Finds a place for one more queue pair, making a new group on the worker when all are full.
+  void Reserve(Worker* worker, Reserved reserved);
+  void AddQueuePair(uint32_t number, Endpoint* endpoint) { endpoints_[number] = endpoint; }
+  void RemoveQueuePair(uint32_t number) { endpoints_.erase(number); }
+  [[nodiscard]] uint32_t queue_pairs() const { return static_cast<uint32_t>(endpoints_.size()); }
+
+  /// Send memory of options().send_bytes, from the pool.
+  std::unique_ptr<MemoryBlock> TakeSendMemory(fabric::Failure* failure);
+  void GiveSendMemory(std::unique_ptr<MemoryBlock> block);
+  /// Unregisters the pool when no queue pair is left that could want it.
+  void ShrinkWhenIdle(Worker* worker);
+
+  /// Takes the events off the channel; then completions may be found.
+  void OnChannelReadable();
+  /// Delivers up to `budget` completions; returns how many.
+  uint32_t PollCompletions(uint32_t budget);
+  /// True when something was not armed before.
+  bool Arm();
+
+  [[nodiscard]] int channel_fd() const { return channel_->fd; }
+  [[nodiscard]] ibv_pd* pd() const { return pd_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const DeviceOptions& options() const { return options_; }
+  [[nodiscard]] std::atomic<uint64_t>* pinned_bytes() const { return pinned_bytes_; }
+
+ private:
+  Device(const Library* library, const DeviceOptions& options, std::atomic<uint64_t>* pinned_bytes)
+      : library_(library), options_(options), pinned_bytes_(pinned_bytes) {}
+  fabric::Failure OpenResources(ibv_context* context);
+  QueueGroup* FindPlace();
+  void OnGroup(Worker* worker, std::unique_ptr<QueueGroup> group, fabric::Failure failure);
+  void AddGroup(std::unique_ptr<QueueGroup> group);
+  void Deliver(const ibv_wc& completion, QueueGroup* group);
+
+  const Library* library_;
+  DeviceOptions options_;
+  std::atomic<uint64_t>* pinned_bytes_;
+  std::string name_;
+  uint32_t group_connections_max_ = 0;
+  uint32_t next_group_connections_ = 0;
+  bool making_group_ = false;
+  std::vector<Reserved> waiting_;
+  std::unordered_map<uint32_t, Endpoint*> endpoints_;
+
+  // Destroyed by ~Device, groups and memory before what they hang on.
+  ibv_pd* pd_ = nullptr;
+  ibv_comp_channel* channel_ = nullptr;
+  std::vector<std::unique_ptr<QueueGroup>> groups_;
+  std::vector<std::unique_ptr<MemoryBlock>> send_pool_;
+};
+
+}  // namespace rdma_net::verbs

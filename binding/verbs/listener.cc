@@ -1,0 +1,54 @@
+#include "verbs/listener.h"
+
+#include <cerrno>
+
+#include "verbs/address.h"
+#include "verbs/failures.h"
+#include "verbs/verbs_fabric.h"
+
+namespace rdma_net::verbs {
+
+using fabric::Failure;
+
+void Listener::Start(const fabric::Address& address, int backlog) {
+  if (released_) return;
+  if (Failure failure = Listen(address, backlog); !failure.ok()) return Fail(failure);
+  // A listener that could accept nothing is none, and the reason should be known now.
+  fabric_->PrepareDevices(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure failure) {
+    if (alive.expired() || released_) return;
+    if (!failure.ok()) return Fail(failure);
+    events_->OnListening();
+  });
+}
+
+Failure Listener::Listen(const fabric::Address& address, int backlog) {
+  sockaddr_storage local{};
+  ParseAddress(address.host, address.port, &local);
+  const Library& library = fabric_->library();
+  if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
+    id_ = nullptr;
+    return FailureOfErrno(errno);
+  }
+  fabric_->AddListener(id_, this);
+  if (library.bind_addr(id_, reinterpret_cast<sockaddr*>(&local)) != 0 ||
+      library.listen(id_, backlog) != 0) {
+    return FailureOfErrno(errno);
+  }
+  return {};
+}
+
+void Listener::Fail(Failure failure) {
+  if (!released_) events_->OnListenFailed(failure);
+}
+
+void Listener::Release() {
+  if (released_) return;
+  released_ = true;
+  if (id_ != nullptr) fabric_->RemoveListener(id_);
+  fabric_->worker()->Run([this]() -> Worker::Finish {
+    if (id_ != nullptr) fabric_->library().destroy_id(id_);
+    return [this] { events_->OnListenerReleased(); };
+  });
+}
+
+}  // namespace rdma_net::verbs
