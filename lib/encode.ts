@@ -1,0 +1,44 @@
+/** Strings and lists of chunks as bytes, in the ways of Node's stream handles. */
+
+import { Buffer } from 'node:buffer';
+
+/** The encodings for which Node has a write method of its own. */
+export type Encoding = 'utf8' | 'latin1' | 'utf16le';
+
+/** Strings up to this many bytes are encoded into memory that all streams share. */
+const SCRATCH_BYTES = 64 * 1024;
+
+const bytesPerUnit: Record<Encoding, number> = { utf8: 3, latin1: 1, utf16le: 2 };
+
+let scratch: Buffer | undefined;
+
+/** A string as bytes, valid until the next call: see {@link own}. */
+export function encode(text: string, encoding: Encoding): Uint8Array {
+  if (text.length * bytesPerUnit[encoding] > SCRATCH_BYTES) return Buffer.from(text, encoding);
+  scratch ??= Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  return scratch.subarray(0, scratch.write(text, 0, SCRATCH_BYTES, encoding));
+}
+
+/** The same chunks, for keeping: none lies in memory that the next string will overwrite. */
+export function own(chunks: readonly Uint8Array[]): Uint8Array[] {
+  return chunks.map((chunk) => (chunk.buffer === scratch?.buffer ? Buffer.from(chunk) : chunk));
+}
+
+/**
+ * The chunks of a writev as bytes, without empty ones: what is last must be sent, and not be held
+ * back for a chunk that is nothing.
+ * @param chunks buffers, or string and encoding in turn, where a buffer has any encoding
+ */
+export function encodeChunks(chunks: readonly unknown[], allBuffers: boolean): Uint8Array[] {
+  if (allBuffers) return (chunks as Uint8Array[]).filter((chunk) => chunk.byteLength > 0);
+  const encoded: Uint8Array[] = [];
+  for (let index = 0; index < chunks.length; index += 2) {
+    const chunk = chunks[index];
+    encoded.push(
+      typeof chunk === 'string'
+        ? Buffer.from(chunk, chunks[index + 1] as BufferEncoding)
+        : (chunk as Uint8Array),
+    );
+  }
+  return encoded.filter((chunk) => chunk.byteLength > 0);
+}

@@ -1,0 +1,374 @@
+/**
+ * The handle of a socket on RDMA: it stands in `socket._handle` where libuv's TCP handle would be.
+ *
+ * It extends Node's JSStream, which is a C++ StreamBase: TLS, http2 and the http parser take it as
+ * they take a TCP handle. What they write comes to `onwrite`, what they read goes in by
+ * `readBuffer`. As long as none of them has taken it, JavaScript is the reader and the writer, and
+ * then no byte passes C++ of Node: writes complete at once through `streamBaseState`, and what was
+ * read goes to `onread` as C++ would call it.
+ *
+ *     socket.write -> writeChunks --all taken--> done, status 0
+ *                         | part taken
+ *                         v
+ *              requestWrite -> onwrite -> queue -> Writable -> finishWrite -> callback
+ */
+
+import { AsyncResource } from 'node:async_hooks';
+import type { Socket } from 'node:net';
+import { failureChannel } from './diagnostics';
+import { own } from './encode';
+import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
+import { kSource, noteSource, type Source, type TransportName } from './info';
+import { ownerOf, streamInternals, type StreamRequest } from './internals';
+import {
+  EventKind,
+  type ConnectionInfo,
+  type DetailKind,
+  type Endpoint,
+  type Transport,
+} from './native';
+import { ReadSide } from './read-side';
+import { Status } from './status';
+import { TcpFace } from './tcp-face';
+import { continueLater, release, retain, type Continuation, type EventSink } from './transport';
+import { WriteQueue } from './write-queue';
+
+const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
+
+/** How long a closed handle goes on sending what C++ was told to be written, in milliseconds. */
+const LINGER_MS = 30_000;
+
+/** One RDMA connection as a handle of `net`. Its methods are those of TCPWrap. */
+export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
+  #scope: AsyncResource;
+  readonly #id: number;
+  readonly #transport: Transport;
+  readonly #reads: ReadSide;
+  readonly #writes: WriteQueue;
+
+  #shutdown: StreamRequest | undefined;
+  #shutdownStarted = false;
+  /** Chunks that `onwrite` takes in place of the copies that C++ made. */
+  #handedOver: Uint8Array[] | undefined;
+
+  #failure: RdmaError | undefined;
+  #closed = false;
+  #linger: NodeJS.Timeout | undefined;
+  #gone = false;
+  #referenced = true;
+  #retained = false;
+  #lastInfo: ConnectionInfo | undefined;
+
+  /**
+   * @param id an established connection
+   * @param scope the context in which the program's listeners are called
+   */
+  constructor(transport: Transport, id: number, scope: AsyncResource) {
+    super();
+    this.#transport = transport;
+    this.#id = id;
+    this.#scope = scope;
+    this.#reads = new ReadSide(transport, id, this);
+    this.#writes = new WriteQueue(transport, id);
+  }
+
+  // --- What net.js and other JavaScript of Node call -------------------------------------------
+
+  get bytesRead(): number {
+    return this.#reads.bytesRead;
+  }
+
+  get bytesWritten(): number {
+    return this.#writes.bytesWritten;
+  }
+
+  /** Bytes that wait for room; net.js looks at it before it emits 'timeout'. */
+  get writeQueueSize(): number {
+    return this.#writes.pendingBytes;
+  }
+
+  /** Whoever is going to take the handle in C++ asks this first, if it asks us. */
+  get isStreamBase(): boolean {
+    this.#reads.takeByNative();
+    return true;
+  }
+
+  readStart(): number {
+    this.#reads.start();
+    this.#updateRetained();
+    // Never from inside of this call: net.js does not expect data before it returns.
+    if (this.#reads.hasToDeliver) continueLater(this);
+    return 0;
+  }
+
+  readStop(): number {
+    this.#reads.stop();
+    this.#updateRetained();
+    return 0;
+  }
+
+  /** The option `onread`: what is read goes into this buffer. */
+  useUserBuffer(buffer: Uint8Array): number {
+    this.#reads.useUserBuffer(buffer);
+    return 0;
+  }
+
+  /** Sends what was taken and disconnects; `callback` comes in the next turn. */
+  close(callback?: () => void): void {
+    this.#close(callback, false);
+  }
+
+  /** Drops what was not sent; the peer sees a reset. */
+  reset(callback?: () => void): number {
+    this.#close(callback, true);
+    return 0;
+  }
+
+  hasRef(): boolean {
+    return this.#referenced && !this.#gone;
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.#updateRetained();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#updateRetained();
+  }
+
+  getsockname(out: Partial<Endpoint>): number {
+    return copyEndpoint(out, this.#transport.localEndpoint(this.#id));
+  }
+
+  getpeername(out: Partial<Endpoint>): number {
+    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id));
+  }
+
+  /** The http agent gives a kept-alive socket the context of its next request. */
+  override asyncReset(resource: object): void {
+    super.asyncReset(resource);
+    this.#scope = new AsyncResource('RDMASTREAM');
+  }
+
+  // --- What Node's C++ side calls --------------------------------------------------------------
+
+  isClosing(): boolean {
+    return this.#closed;
+  }
+
+  onreadstart(): number {
+    return this.readStart();
+  }
+
+  onreadstop(): number {
+    return this.readStop();
+  }
+
+  onwrite(request: StreamRequest, copies: Uint8Array[]): number {
+    const handedOver = this.#handedOver;
+    this.#handedOver = undefined;
+    if (this.#closed) return UV_ECANCELED;
+    if (this.#failure !== undefined) return uvErrnoOf(this.#failure.status);
+    this.#writes.push(request, handedOver ?? copies, handedOver === undefined);
+    // Nobody expects the end of a write before the write has returned.
+    if (this.#writes.hasEnded) continueLater(this);
+    this.#updateRetained();
+    return 0;
+  }
+
+  onshutdown(request: StreamRequest): number {
+    if (this.#failure !== undefined || this.#closed || !this.#startShutdown()) return UV_ENOTCONN;
+    this.#shutdown = request;
+    this.#updateRetained();
+    return 0;
+  }
+
+  // --- Events ----------------------------------------------------------------------------------
+
+  get scope(): AsyncResource {
+    return this.#scope;
+  }
+
+  handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
+    switch (kind) {
+      case EventKind.Readable:
+        this.#reads.announce(a);
+        break;
+      case EventKind.Writable:
+        this.#writes.noteRoom();
+        break;
+      case EventKind.End:
+        this.#reads.end();
+        break;
+      case EventKind.ShutdownDone:
+        this.#finishShutdown(0);
+        break;
+      case EventKind.Failed:
+        this.#fail(new RdmaError(a as Status, b, c as DetailKind));
+        break;
+      case EventKind.Closed:
+        this.#gone = true;
+        break;
+      case EventKind.Response:
+      case EventKind.ConnectFailed:
+      case EventKind.Accepted:
+      case EventKind.Listening:
+      case EventKind.ListenFailed:
+        return;
+    }
+    this.continueTurn();
+  }
+
+  /** Does everything that can be done now; only from the event loop and in {@link scope}. */
+  continueTurn(): void {
+    try {
+      this.#finishWrites();
+      if (this.#linger !== undefined) this.#leave();
+      this.#reads.deliver();
+    } finally {
+      this.#updateRetained();
+      // Also after a listener has thrown: its stream goes on, as with TCP.
+      if (this.#reads.hasToDeliver || this.#writes.hasEnded) continueLater(this);
+    }
+  }
+
+  get [kSource](): TransportName {
+    return 'rdma';
+  }
+
+  /** Device, peer and counters; after the end, those of the end. */
+  connectionInfo(): ConnectionInfo | undefined {
+    if (!this.#closed) this.#lastInfo = this.#transport.info(this.#id) ?? this.#lastInfo;
+    return this.#lastInfo;
+  }
+
+  #fail(failure: RdmaError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
+    this.#writes.fail(failure);
+    if (this.#closed) return;
+    this.#reads.fail(failure);
+    if (failureChannel.hasSubscribers) {
+      failureChannel.publish({ socket: ownerOf(this), server: undefined, error: failure });
+    }
+    this.#finishShutdown(uvErrnoOf(failure.status));
+  }
+
+  // --- Writing ---------------------------------------------------------------------------------
+
+  protected override writeChunks(
+    request: StreamRequest | null,
+    chunks: Uint8Array[],
+    bytes: number,
+  ): StreamRequest | number {
+    const rest = this.#closed ? UV_ECANCELED : this.#writes.tryWrite(chunks);
+    if (typeof rest === 'number') {
+      if (rest < 0) this.#attachCauseLater();
+      streamBaseState[kBytesWritten] = rest === 0 ? bytes : 0;
+      streamBaseState[kLastWriteWasAsync] = 0;
+      return rest;
+    }
+    this.#handedOver = own(rest);
+    const result = this.requestWrite(request);
+    streamBaseState[kBytesWritten] = bytes;
+    return result;
+  }
+
+  // The error is made after we have returned its number, and shown to listeners still later.
+  #attachCauseLater(): void {
+    process.nextTick(() => {
+      this.#attachCause();
+    });
+  }
+
+  #attachCause(): void {
+    const failure = this.#failure ?? this.#writes.failure;
+    const owner = ownerOf(this) as Socket | undefined;
+    if (failure !== undefined) attachCause(owner?.errored, failure);
+  }
+
+  #finishWrites(): void {
+    for (let end = this.#writes.takeEnded(); end !== undefined; end = this.#writes.takeEnded()) {
+      this.finishWrite(end.request, end.status);
+      if (end.status < 0) this.#attachCause();
+    }
+    if (this.#shutdown !== undefined && !this.#startShutdown()) this.#finishShutdown(UV_ENOTCONN);
+  }
+
+  // The sending side is closed after the last byte; false when the peer is gone.
+  #startShutdown(): boolean {
+    if (this.#shutdownStarted || this.#writes.pendingBytes > 0) return true;
+    this.#shutdownStarted = true;
+    return this.#transport.shutdown(this.#id) === Status.Ok;
+  }
+
+  #finishShutdown(status: number): void {
+    const request = this.#shutdown;
+    this.#shutdown = undefined;
+    if (request !== undefined) this.finishShutdown(request, status);
+  }
+
+  // --- The end ---------------------------------------------------------------------------------
+
+  #close(callback: (() => void) | undefined, abortive: boolean): void {
+    if (!this.#closed) this.#closeOnce(abortive);
+    this.#scope.runInAsyncScope(() => {
+      setImmediate(() => {
+        // As libuv does: what still waits is cancelled before the close callback.
+        this.#finishWrites();
+        this.#finishShutdown(UV_ECANCELED);
+        callback?.call(this);
+      });
+    });
+  }
+
+  #closeOnce(abortive: boolean): void {
+    this.connectionInfo();
+    const owner = ownerOf(this);
+    if (owner !== undefined) noteSource(owner, this);
+    this.#closed = true;
+    this.#reads.close();
+    this.#writes.cancel(UV_ECANCELED);
+    this.#shutdownStarted = true;
+    if (abortive) this.#transport.reset(this.#id);
+    else {
+      this.#linger = setTimeout(() => {
+        this.#linger = undefined;
+        this.#transport.reset(this.#id);
+      }, LINGER_MS);
+      this.#leave();
+    }
+    this.#updateRetained();
+  }
+
+  // TCP's kernel sends what C++ was told to be written after the close; here we do.
+  #leave(): void {
+    if (this.#writes.pendingBytes > 0) return;
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
+    this.#transport.close(this.#id);
+  }
+
+  // As with libuv, only what is under way holds the process: a paused socket does not. A closed one
+  // still does until the peer has what was sent.
+  #updateRetained(): void {
+    const active =
+      this.#reads.wanted ||
+      this.#closed ||
+      this.#shutdown !== undefined ||
+      this.#writes.pendingBytes > 0;
+    const wanted = active && this.#referenced && !this.#gone;
+    if (wanted === this.#retained) return;
+    this.#retained = wanted;
+    if (wanted) retain();
+    else release();
+  }
+}
+
+function copyEndpoint(out: Partial<Endpoint>, endpoint: Endpoint | undefined): number {
+  if (endpoint === undefined) return UV_ENOTCONN;
+  Object.assign(out, endpoint);
+  return 0;
+}

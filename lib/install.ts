@@ -1,0 +1,175 @@
+/**
+ * Catches the places of net where a connection begins. They are cold methods of prototypes: nothing
+ * of TCP's reading and writing is touched. What stands behind them is loaded at their first call.
+ */
+
+import net from 'node:net';
+import { debug } from './diagnostics';
+import { uvErrnoOf } from './errors';
+import { defineTransport, setGlobalReason } from './info';
+import {
+  inside,
+  ownerOf,
+  serverInside,
+  serverPrototype,
+  tcpClass,
+  type ConnectMethod,
+  type ConnectRequest,
+  type TcpHandle,
+} from './internals';
+import { changeSettings, readEnvironment, settings, type Settings } from './mode';
+import { reasonFor, type Reason } from './reasons';
+import { rootScope } from './scope';
+import { Status } from './status';
+
+/** On the prototype of the classes that use RDMA where not every socket does. */
+export const kEnabled = Symbol('rdma-net enabled');
+
+/** UV_TCP_IPV6ONLY */
+const IPV6_ONLY = 1;
+
+let environmentRead = false;
+let installed = false;
+let everySocket = false;
+
+/**
+ * Enables RDMA.
+ * @param every true for every socket and server of the process, false for those with
+ *   {@link kEnabled}
+ * @throws {ConfigurationError} when the environment has a mistake; else never: without RDMA
+ *   everything is plain net, with the reason recorded
+ */
+export function install(every: boolean): void {
+  if (every) everySocket = true;
+  if (!environmentRead) {
+    readEnvironment(process.env);
+    environmentRead = true;
+    rootScope();
+    defineTransport();
+  }
+  patch();
+}
+
+/**
+ * Changes settings for sockets and servers made from now on.
+ * @throws {ConfigurationError} naming what was found and what was expected; nothing is changed then
+ */
+export function configure(changes: Partial<Settings>): void {
+  changeSettings(changes);
+  patch();
+}
+
+function patch(): void {
+  if (installed) return;
+  const reason = whyNot() ?? tryToPatch();
+  installed = reason === undefined;
+  setGlobalReason(reason);
+  if (reason === undefined) return;
+  debug('plain net: %s %s', reason.code, reason.detail);
+  if (settings.mode === 'require') warn(reason);
+}
+
+// Nothing is caught, so that there is no connection to fail.
+function warn(reason: Reason): void {
+  process.emitWarning(`RDMA is required, but all sockets will use TCP: ${reason.text}`, {
+    code: 'RDMA_NET_REQUIRED',
+    detail: reason.detail,
+  });
+}
+
+function whyNot(): Reason | undefined {
+  if (settings.mode === 'off') return reasonFor('mode-off');
+  return process.platform === 'linux' ? undefined : reasonFor('platform', process.platform);
+}
+
+function tryToPatch(): Reason | undefined {
+  try {
+    const { prototype } = tcpClass();
+    prototype.connect = catchConnect(prototype.connect);
+    prototype.connect6 = catchConnect(prototype.connect6);
+    catchListen();
+    catchReset();
+    return undefined;
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string };
+    return reasonFor(code === 'ERR_ACCESS_DENIED' ? 'permission-model' : 'node-internals', message);
+  }
+}
+
+function isEnabled(object: object | undefined): boolean {
+  return object !== undefined && (everySocket || kEnabled in object);
+}
+
+type ConnectModule = typeof import('./connect');
+type ListenModule = typeof import('./listen');
+
+let broken: Reason | undefined;
+
+// Loaded late: a program that never connects pays nothing for it.
+function loadLate<T>(load: () => T): T | undefined {
+  if (broken !== undefined) return undefined;
+  try {
+    return load();
+  } catch (error) {
+    broken = reasonFor('node-internals', error instanceof Error ? error.message : String(error));
+    setGlobalReason(broken);
+    debug('plain net: %s %s', broken.code, broken.detail);
+    return undefined;
+  }
+}
+
+function catchConnect(original: ConnectMethod): ConnectMethod {
+  return function connect(
+    this: TcpHandle,
+    request: ConnectRequest,
+    address: string,
+    port: number,
+  ): number {
+    const socket = ownerOf(this);
+    const late = isEnabled(socket)
+      ? // eslint-disable-next-line @typescript-eslint/no-require-imports
+        loadLate(() => require('./connect') as ConnectModule)
+      : undefined;
+    if (late?.isSocket(socket) !== true) {
+      const isRefused = broken !== undefined && settings.mode === 'require';
+      return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);
+    }
+    return late.connect({ socket, handle: this, original, request, address, port });
+  };
+}
+
+function catchListen(): void {
+  const prototype = serverPrototype();
+  const original = prototype._listen2;
+  prototype._listen2 = function setupListenHandle(
+    address,
+    port,
+    addressType,
+    backlog,
+    fd,
+    flags,
+  ): void {
+    const given = serverInside(this)._handle !== null || typeof fd === 'number';
+    original.call(this, address, port, addressType, backlog, fd, flags);
+    if (!isEnabled(this) || serverInside(this)._handle === null) return;
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const late = loadLate(() => require('./listen') as ListenModule);
+    const ipv6Only = ((flags ?? 0) & IPV6_ONLY) !== 0;
+    late?.listenBeside({ server: this, backlog, given, ipv6Only });
+  };
+}
+
+// resetAndDestroy looks whether the handle is libuv's TCP. Ours can be reset too.
+function catchReset(): void {
+  const prototype = net.Socket.prototype;
+  const original = Object.getOwnPropertyDescriptor(prototype, 'resetAndDestroy')?.value as
+    typeof prototype.resetAndDestroy | undefined;
+  if (original === undefined) throw new Error('net.Socket has no resetAndDestroy');
+  prototype.resetAndDestroy = function resetAndDestroy(this: net.Socket): net.Socket {
+    if (this.transport !== 'rdma' || this.destroyed || !('reset' in (inside(this)._handle ?? {}))) {
+      return original.call(this);
+    }
+    inside(this)._reset();
+    return this;
+  };
+}

@@ -1,0 +1,107 @@
+/** What the user has asked for: the environment, and `configure()`. */
+
+import { ConfigurationError } from './errors';
+
+/** `prefer`: RDMA where it can be had, else TCP. `require`: RDMA or an error. `off`: plain net. */
+export type Mode = 'prefer' | 'require' | 'off';
+
+/** What can be set with {@link configure}; it holds for sockets and servers made later. */
+export interface Settings {
+  /** Default `prefer`; environment: RDMA_NET. */
+  mode: Mode;
+  /**
+   * How long RDMA is tried alone before TCP is tried beside it, in milliseconds, 0 to 60,000;
+   * default 50. Environment: RDMA_NET_HEAD_START_MS.
+   */
+  headStartMs: number;
+  /**
+   * How long a peer without RDMA is remembered, in milliseconds, 0 (not at all) to 86,400,000;
+   * default 60,000. Environment: RDMA_NET_PEER_MEMORY_MS.
+   */
+  peerMemoryMs: number;
+  /** How many peers without RDMA are remembered, 1 to 1,000,000; default 4,096. */
+  peerMemoryCount: number;
+  /** Bytes of receive memory a connection has, 4 KiB to 64 MiB; only before the first use. */
+  receiveBufferBytes: number | undefined;
+  /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB; only before the first use. */
+  sendBufferBytes: number | undefined;
+}
+
+const MODES: readonly string[] = ['prefer', 'require', 'off'] satisfies Mode[];
+
+const RANGES = {
+  headStartMs: [0, 60_000],
+  peerMemoryMs: [0, 86_400_000],
+  peerMemoryCount: [1, 1_000_000],
+  receiveBufferBytes: [4096, 64 * 1024 * 1024],
+  sendBufferBytes: [4096, 64 * 1024 * 1024],
+} as const satisfies Record<Exclude<keyof Settings, 'mode'>, readonly [number, number]>;
+
+/** The settings in force. */
+export const settings: Settings = {
+  mode: 'prefer',
+  headStartMs: 50,
+  peerMemoryMs: 60_000,
+  peerMemoryCount: 4096,
+  receiveBufferBytes: undefined,
+  sendBufferBytes: undefined,
+};
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
+function checkMode(name: string, value: unknown): Mode {
+  if (typeof value === 'string' && MODES.includes(value)) return value as Mode;
+  throw new ConfigurationError(`${name} is ${show(value)}; expected "prefer", "require" or "off"`);
+}
+
+function checkNumber(name: string, value: unknown, range: readonly [number, number]): number {
+  const [min, max] = range;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) {
+    return value;
+  }
+  throw new ConfigurationError(
+    `${name} is ${show(value)}; expected a whole number from ${min} to ${max}`,
+  );
+}
+
+function isNumberKey(key: string): key is keyof typeof RANGES {
+  return Object.hasOwn(RANGES, key);
+}
+
+/**
+ * Changes settings for sockets and servers made from now on.
+ * @throws {ConfigurationError} naming what was found and what was expected; nothing is changed then
+ */
+export function changeSettings(changes: Partial<Settings>): void {
+  const checked: Partial<Settings> = {};
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) continue;
+    if (key === 'mode') checked.mode = checkMode('mode', value);
+    else if (isNumberKey(key)) checked[key] = checkNumber(key, value, RANGES[key]);
+    else {
+      const known = ['mode', ...Object.keys(RANGES)].join(', ');
+      throw new ConfigurationError(`${show(key)} is not a setting; expected one of ${known}`);
+    }
+  }
+  Object.assign(settings, checked);
+}
+
+function readNumber(environment: NodeJS.ProcessEnv, name: string, key: keyof typeof RANGES): void {
+  const text = environment[name];
+  if (text === undefined || text === '') return;
+  const value = /^\d+$/.test(text) ? Number(text) : text;
+  settings[key] = checkNumber(name, value, RANGES[key]);
+}
+
+/**
+ * Takes the settings of the environment.
+ * @throws {ConfigurationError} naming the variable, what was found and what was expected
+ */
+export function readEnvironment(environment: NodeJS.ProcessEnv): void {
+  const mode = environment['RDMA_NET'];
+  if (mode !== undefined && mode !== '') settings.mode = checkMode('RDMA_NET', mode);
+  readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');
+  readNumber(environment, 'RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs');
+}

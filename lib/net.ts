@@ -1,0 +1,121 @@
+/** Everything that the package exports by name. */
+
+import nodeNet from 'node:net';
+import { fallbacksByReason, info } from './info';
+import { configure, install, kEnabled } from './install';
+import type { TransportStats } from './native';
+import type { ReasonCode } from './reasons';
+import { reasons } from './reasons';
+import { openTransport } from './transport';
+import './types';
+
+export * from 'node:net';
+export { configure, info, reasons };
+export { ConfigurationError, RdmaError, RdmaUnavailableError } from './errors';
+export type { ServerInfo, SocketInfo, TransportName } from './info';
+export type { Mode, Settings } from './mode';
+export type { ConnectionInfo, Counters, TransportStats } from './native';
+export type { Reason, ReasonCode, ReasonEntry } from './reasons';
+export type {
+  AcceptMessage,
+  ConnectMessage,
+  FailureMessage,
+  FallbackMessage,
+  ListenMessage,
+} from './diagnostics';
+
+install(false);
+
+/** net.Socket that connects over RDMA when it can. */
+export const Socket = subclass(nodeNet.Socket, 'Socket');
+/** net.Socket that connects over RDMA when it can. */
+export type Socket = nodeNet.Socket;
+
+/** net.Server that can be reached over RDMA too. */
+export const Server = subclass(nodeNet.Server, 'Server');
+/** net.Server that can be reached over RDMA too. */
+export type Server = nodeNet.Server;
+
+// A function like that of net, not a class: it may be called without `new`, and from constructors
+// made with util.inherits.
+function subclass<Base extends typeof nodeNet.Socket | typeof nodeNet.Server>(
+  base: Base,
+  name: string,
+): Base {
+  const construct = base as unknown as (this: object, ...args: unknown[]) => void;
+  function Enabled(this: object | undefined, ...args: unknown[]): object | undefined {
+    if (!(this instanceof base))
+      return new (own as unknown as new (...a: unknown[]) => object)(...args);
+    construct.apply(this, args);
+    return undefined;
+  }
+  const own = Enabled as unknown as Base;
+  Object.setPrototypeOf(own, base);
+  own.prototype = Object.create(base.prototype, {
+    constructor: { value: own, writable: true, configurable: true },
+    [kEnabled]: { value: true },
+  }) as never;
+  Object.defineProperty(own, 'name', { value: name, configurable: true });
+  // The sockets that a server accepts are made by Node, and programs ask `instanceof net.Socket`.
+  Object.defineProperty(own, Symbol.hasInstance, {
+    value(this: object, value: unknown): boolean {
+      if (this === own) return value instanceof base;
+      return Function.prototype[Symbol.hasInstance].call(this, value);
+    },
+  });
+  return own;
+}
+
+/** Alias of {@link Socket}, as in net. */
+export const Stream = Socket;
+
+type ConnectArguments = Parameters<nodeNet.Socket['connect']>;
+
+function connectSocket(...args: unknown[]): Socket {
+  const [first] = args;
+  const options = typeof first === 'object' && first !== null ? first : {};
+  const socket = new Socket(options);
+  const { timeout } = options as { timeout?: number };
+  if (timeout !== undefined && timeout > 0) socket.setTimeout(timeout);
+  return socket.connect(...(args as unknown as ConnectArguments));
+}
+
+/** net.connect with a {@link Socket}. */
+export const connect = connectSocket as typeof nodeNet.connect;
+
+/** Alias of {@link connect}, as in net. */
+export const createConnection = connect;
+
+/** net.createServer with a {@link Server}. */
+export const createServer = ((...args: ConstructorParameters<typeof nodeNet.Server>) =>
+  new Server(...args)) as typeof nodeNet.createServer;
+
+/** What {@link stats} returns. */
+export interface Stats extends TransportStats {
+  /** How many sockets and servers went to TCP, by reason. */
+  fallbacks: Partial<Record<ReasonCode, number>>;
+}
+
+const noStats: TransportStats = {
+  connections: 0,
+  listeners: 0,
+  queuePairs: 0,
+  pinnedBytes: 0,
+  wakeUps: 0,
+  completions: 0,
+  counters: {
+    bytesReceived: 0,
+    bytesSent: 0,
+    bytesReceivedCopied: 0,
+    bytesSentCopied: 0,
+    messagesReceived: 0,
+    messagesSent: 0,
+    workRequests: 0,
+    creditStalls: 0,
+  },
+};
+
+/** What this environment (main thread or worker) holds of RDMA, and how often it fell back. */
+export function stats(): Stats {
+  return { ...(openTransport()?.stats() ?? noStats), fallbacks: fallbacksByReason() };
+}

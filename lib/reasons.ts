@@ -1,0 +1,174 @@
+/**
+ * Why a socket or server is on TCP: the closed list. Programs may compare codes; a code never
+ * changes its meaning, and new ones are only added in minor versions.
+ */
+
+import { Status } from './status';
+
+/** One entry of the list: what happened, and what would change it. */
+export interface ReasonEntry {
+  /** One sentence, without what is particular to this socket. */
+  readonly text: string;
+  /** What to do to get RDMA; '' where TCP is the right transport. */
+  readonly fix: string;
+}
+
+/** The closed list, by code. */
+export const reasons = {
+  'mode-off': {
+    text: 'RDMA is switched off.',
+    fix: "Unset RDMA_NET, or set it to 'prefer' or 'require'.",
+  },
+  platform: { text: 'RDMA is available on Linux only.', fix: '' },
+  'permission-model': {
+    text: "Node's permission model refuses native addons or internal bindings.",
+    fix: 'Start node without --permission and --experimental-permission.',
+  },
+  'node-internals': {
+    text: 'This version of Node differs from what rdma-net knows.',
+    fix: 'Use a version of Node that this version of rdma-net supports.',
+  },
+  'addon-missing': {
+    text: 'The native addon of rdma-net cannot be loaded.',
+    fix: 'Install rdma-net again with its install script enabled, or run `npm rebuild rdma-net`.',
+  },
+  'not-built': {
+    text: 'The native addon was built without RDMA.',
+    fix: 'Install the headers of rdma-core (libibverbs-dev, librdmacm-dev) and rebuild rdma-net.',
+  },
+  'library-missing': {
+    text: 'librdmacm.so.1 or libibverbs.so.1 cannot be loaded.',
+    fix: 'Install librdmacm1, libibverbs1 and ibverbs-providers (rdma-core).',
+  },
+  'library-too-old': {
+    text: 'librdmacm or libibverbs lacks a function that is needed.',
+    fix: 'Install a newer rdma-core.',
+  },
+  'no-device': {
+    text: 'There is no RDMA device here.',
+    fix: 'Check `rdma link`; software RDMA: `rdma link add rxe0 type rxe netdev eth0`.',
+  },
+  'permission-denied': {
+    text: 'The RDMA devices may not be opened.',
+    fix: 'Give the process access to /dev/infiniband.',
+  },
+  'memory-lock-limit': {
+    text: 'RLIMIT_MEMLOCK does not allow to register memory.',
+    fix: 'Raise it: `ulimit -l unlimited`, LimitMEMLOCK=infinity, or --ulimit memlock=-1.',
+  },
+  'device-removed': { text: 'The RDMA device went away.', fix: 'Check `rdma link`.' },
+  'device-resources': {
+    text: 'The RDMA device cannot give what another connection needs.',
+    fix: 'Use fewer connections, or raise the limits of the device.',
+  },
+  'device-unsuitable': {
+    text: 'The RDMA device lacks reliable connections or shared receive queues.',
+    fix: '',
+  },
+  'out-of-memory': { text: 'There was no memory for an RDMA connection.', fix: '' },
+  loopback: { text: 'No RDMA device owns a loopback address.', fix: "Use the host's own address." },
+  'no-route': {
+    text: 'No RDMA device here routes to the address.',
+    fix: 'Check `rdma link` and `ip route get ADDRESS`.',
+  },
+  'peer-refused': {
+    text: 'Nobody listens on RDMA at that address and port.',
+    fix: 'Run the server with rdma-net too.',
+  },
+  'peer-rejected': { text: 'The peer rejected the RDMA connection.', fix: '' },
+  'peer-unreachable': {
+    text: 'The peer cannot be reached over RDMA.',
+    fix: 'Check that the peer has an RDMA device on this network.',
+  },
+  'peer-silent': {
+    text: 'TCP connected before the peer answered over RDMA.',
+    fix: 'Raise RDMA_NET_HEAD_START_MS if the peer does have RDMA.',
+  },
+  'tcp-first': {
+    text: 'RDMA answered, but TCP had connected already.',
+    fix: 'Raise RDMA_NET_HEAD_START_MS.',
+  },
+  'peer-timeout': { text: 'The peer did not answer over RDMA in time.', fix: '' },
+  'peer-incompatible': {
+    text: 'The peer speaks RDMA, but not rsockets version 1.',
+    fix: '',
+  },
+  'connection-failed': { text: 'The RDMA connection failed while it was made.', fix: '' },
+  'address-in-use': {
+    text: 'Another program listens on RDMA at that address and port.',
+    fix: 'Stop it, or use another port.',
+  },
+  'address-not-available': { text: 'No RDMA device has that address.', fix: '' },
+  'bound-socket': {
+    text: 'The socket was bound before connecting, in a way that RDMA cannot follow.',
+    fix: 'Use the options localAddress and localPort.',
+  },
+  'tls-while-connecting': {
+    text: 'TLS was put over the socket while it was connecting.',
+    fix: "Wait for 'connect' before tls.connect({ socket }).",
+  },
+  'not-tcp': { text: 'Pipes and Unix-domain sockets do not use RDMA.', fix: '' },
+  'listen-handle': {
+    text: 'The server listens on a handle or file descriptor that was given to it.',
+    fix: 'Listen on a port.',
+  },
+  'cluster-worker': {
+    text: 'The listening socket of a cluster worker belongs to the primary process.',
+    fix: '',
+  },
+  'handle-passing': {
+    text: 'Servers with pauseOnConnect may pass their sockets to another process.',
+    fix: 'Create the server without pauseOnConnect.',
+  },
+  'ipv6-only': { text: 'An RDMA listener on :: cannot be limited to IPv6.', fix: '' },
+} as const satisfies Record<string, ReasonEntry>;
+
+/** A code of the closed list. */
+export type ReasonCode = keyof typeof reasons;
+
+/** Why a certain socket or server is on TCP. */
+export interface Reason extends ReasonEntry {
+  readonly code: ReasonCode;
+  /** What is particular to this socket: an error's text, or that the outcome was remembered. */
+  readonly detail: string;
+}
+
+const plain = new Map<ReasonCode, Reason>();
+
+/** The reason with this code; those without detail are shared objects. */
+export function reasonFor(code: ReasonCode, detail = ''): Reason {
+  if (detail !== '') return Object.freeze({ code, ...reasons[code], detail });
+  let reason = plain.get(code);
+  if (reason === undefined) {
+    reason = Object.freeze({ code, ...reasons[code], detail });
+    plain.set(code, reason);
+  }
+  return reason;
+}
+
+const codeByStatus: Partial<Record<Status, ReasonCode>> = {
+  [Status.OutOfMemory]: 'out-of-memory',
+  [Status.ConnectionRefused]: 'peer-refused',
+  [Status.ConnectionRejected]: 'peer-rejected',
+  [Status.NoRoute]: 'no-route',
+  [Status.HostUnreachable]: 'peer-unreachable',
+  [Status.TimedOut]: 'peer-timeout',
+  [Status.IncompatiblePeer]: 'peer-incompatible',
+  [Status.RetriesExceeded]: 'peer-timeout',
+  [Status.AddressInUse]: 'address-in-use',
+  [Status.AddressNotAvailable]: 'address-not-available',
+  [Status.LibraryMissing]: 'library-missing',
+  [Status.LibraryTooOld]: 'library-too-old',
+  [Status.NoDevice]: 'no-device',
+  [Status.MemoryLockLimit]: 'memory-lock-limit',
+  [Status.PermissionDenied]: 'permission-denied',
+  [Status.DeviceRemoved]: 'device-removed',
+  [Status.DeviceResources]: 'device-resources',
+  [Status.DeviceUnsuitable]: 'device-unsuitable',
+  [Status.NotBuilt]: 'not-built',
+};
+
+/** The code for what the native side returned; `connection-failed` for what breaks mid-way. */
+export function reasonCodeOf(status: Status): ReasonCode {
+  return codeByStatus[status] ?? 'connection-failed';
+}

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { withPreload } from '../../lib/cli';
+import { libFolder, nodeCommand, runNode } from './support';
+
+const cli = path.join(libFolder, 'cli.js');
+
+t.test('--help and --version say what they should', async (t) => {
+  const help = await runNode([cli, '--help']);
+  t.equal(help.code, 0);
+  t.match(help.stdout, /Usage: rdma-net COMMAND/);
+  const file = path.join(libFolder, '..', '..', 'package.json');
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  const printed = await runNode([cli, '--version']);
+  t.equal(printed.stdout, `${version}\n`);
+});
+
+t.test('a wrong command line is told, with status 2', async (t) => {
+  for (const [args, message] of [
+    [[], 'a command is missing'],
+    [['fly'], 'there is no command "fly"'],
+    [['run'], 'run needs a program'],
+  ] as const) {
+    const result = await runNode([cli, ...args]);
+    t.equal(result.code, 2);
+    t.match(result.stderr, `rdma-net: ${message}`);
+  }
+});
+
+t.test('run passes arguments, the preload and the exit status', async (t) => {
+  const script = `
+    const { prototype } = process.binding('tcp_wrap').TCP;
+    console.log(String(prototype.connect).includes('native code'), process.argv.slice(1).join());
+    process.exitCode = 7;`;
+  const result = await runNode([cli, 'run', '-e', script, 'one', '--two']);
+  t.equal(result.stdout, 'false one,--two\n');
+  t.equal(result.code, 7);
+});
+
+t.test('run passes signals on, and ends by them', async (t) => {
+  const script = `
+    process.on('SIGTERM', () => { console.log('caught'); process.exit(3); });
+    console.log('ready');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(...nodeCommand([cli, 'run', '-e', script]));
+  let output = '';
+  child.stdout.on('data', (data) => {
+    output += String(data);
+    if (output === 'ready\n') child.kill('SIGTERM');
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  t.equal(code, 3);
+  t.equal(output, 'ready\ncaught\n');
+
+  const suicide = 'process.kill(process.pid, "SIGTERM")';
+  const killed = spawn(...nodeCommand([cli, 'run', '-e', suicide]));
+  const [, signal] = (await once(killed, 'close')) as [number, string];
+  t.equal(signal, 'SIGTERM');
+});
+
+t.test('NODE_OPTIONS keeps what it holds, and takes any path', (t) => {
+  t.equal(withPreload(undefined, '/a/b.js'), '--require "/a/b.js"');
+  t.equal(
+    withPreload('--trace-warnings', '/a b/"c".js'),
+    '--trace-warnings --require "/a b/\\"c\\".js"',
+  );
+  t.end();
+});
+
+t.test('doctor ends with the verdict, and its status tells it', async (t) => {
+  const result = await runNode([cli, 'doctor']);
+  const usable = result.code === 0;
+  t.match(result.stdout, usable ? /Sockets will use RDMA/ : /Sockets will use TCP/);
+  const off = await runNode([cli, 'doctor'], { RDMA_NET: 'off' });
+  t.equal(off.code, 1);
+  t.match(off.stdout, /mode-off: RDMA is switched off/);
+});
