@@ -1,0 +1,90 @@
+/**
+ * The demonstration's measurement, on the machine (or guest) it runs on: examples/http-server.js
+ * under the preload, and autocannon against it, over TCP and then over RDMA. Prints one line of
+ * JSON, a {@link Comparison}, and progress on standard error.
+ *
+ *     node dist/benchmarks/http-compare.js ADDRESS [SECONDS]
+ */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import { firstLine, nodeWithPreload } from './children';
+import type { LoadResult } from './http-load';
+
+/** One line of the table. */
+export interface Row extends LoadResult {
+  workload: string;
+  asked: 'tcp' | 'rdma';
+  /** Queue pairs of the server that `rdma resource show qp` listed in the middle of the run. */
+  serverQueuePairs: number;
+}
+
+export interface Comparison {
+  node: string;
+  rows: Row[];
+}
+
+const PORT = 8099;
+const CONNECTIONS = 10;
+/** What is asked for: a path of examples/http-server.js. */
+const workloads: [string, string][] = [
+  ['hello world', '/'],
+  ['64 KiB body', '/65536'],
+];
+
+async function queuePairsOf(pid: number): Promise<number> {
+  const { stdout } = await promisify(execFile)('rdma', ['-j', 'resource', 'show', 'qp']);
+  const listed = JSON.parse(stdout) as { pid?: number }[];
+  return listed.filter((entry) => entry.pid === pid).length;
+}
+
+async function load(url: string, seconds: number, transport: 'tcp' | 'rdma'): Promise<string> {
+  const env: Record<string, string> =
+    transport === 'tcp' ? { RDMA_NET: 'off' } : { RDMA_NET: 'require' };
+  const args = [url, String(CONNECTIONS), String(seconds)];
+  return firstLine(nodeWithPreload('dist/benchmarks/http-load.js', args, env));
+}
+
+async function measure(
+  address: string,
+  seconds: number,
+  workload: [string, string],
+  transport: 'tcp' | 'rdma',
+  serverPid: number,
+): Promise<Row> {
+  const [name, path] = workload;
+  const url = `http://${address}:${PORT}${path}`;
+  process.stderr.write(`measuring ${name} over ${transport} ...\n`);
+  const running = load(url, seconds, transport);
+  // Looks at the kernel's list until the run has ended, and keeps what it saw of it.
+  let serverQueuePairs = 0;
+  let ended = false;
+  void running.finally(() => (ended = true)).catch(() => undefined);
+  while (!ended) {
+    serverQueuePairs = Math.max(serverQueuePairs, await queuePairsOf(serverPid));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  const result = JSON.parse(await running) as LoadResult;
+  return { ...result, workload: name, asked: transport, serverQueuePairs };
+}
+
+async function main(): Promise<void> {
+  const [address = '127.0.0.1', seconds = '6'] = process.argv.slice(2);
+  const server = nodeWithPreload('examples/http-server.js', [], {
+    HOST: address,
+    PORT: String(PORT),
+  });
+  await firstLine(server);
+  const rows: Row[] = [];
+  for (const workload of workloads) {
+    for (const transport of ['tcp', 'rdma'] as const) {
+      rows.push(await measure(address, Number(seconds), workload, transport, server.pid ?? -1));
+    }
+  }
+  server.kill('SIGTERM');
+  await once(server, 'exit');
+  const comparison: Comparison = { node: process.version, rows };
+  process.stdout.write(`${JSON.stringify(comparison)}\n`);
+}
+
+void main();

@@ -1,0 +1,81 @@
+/**
+ * npm run lint:native [-- --fix]
+ *
+ * Format, compiler warnings and clang-tidy for the C++ of the addon and its tests. With `--fix`
+ * formats in place. What cannot be had on this machine is skipped, with the reason; in CI it fails.
+ */
+
+import { execute } from './lab/execute';
+import { projectRoot } from './lab/project-root';
+import { checkAll } from './lint/check-all';
+import { clangTool } from './lint/clang-tools';
+import { filesBelow } from './lint/files';
+import { nativeSources } from './lint/native-sources';
+
+const warnings = ['-Wall', '-Wextra', '-Wconversion', '-Wshadow'];
+const root = projectRoot();
+
+/** A check gives the problems it found, and throws when it cannot be made here. */
+interface Check {
+  readonly name: string;
+  readonly run: () => Promise<readonly string[]>;
+}
+
+const checks: readonly Check[] = [
+  { name: 'clang-format', run: checkFormat },
+  { name: 'warnings', run: checkWarnings },
+  { name: 'clang-tidy', run: checkTidy },
+];
+
+async function checkFormat(): Promise<readonly string[]> {
+  const files = ['binding', 'test/native'].flatMap((f) => filesBelow(root, f, ['.h', '.cc']));
+  const mode = process.argv.includes('--fix') ? ['-i'] : ['--dry-run', '-Werror'];
+  const command = await clangTool('clang-format', report);
+  const { status, stderr } = await execute(command, [...mode, ...files], { cwd: root });
+  if (status === 0) return [];
+  return [`${stderr.trim()}\napply the format with: npm run lint:native -- --fix`];
+}
+
+async function checkWarnings(): Promise<readonly string[]> {
+  const { files, flags } = await nativeSources(root, report);
+  const compiler = process.env['CXX'] ?? 'g++';
+  const { status } = await execute(compiler, ['--version']);
+  if (status !== 0) throw new Error(`no C++ compiler: ${compiler}`);
+  const options = ['-fsyntax-only', '-Werror', ...warnings, ...flags];
+  return checkAll(compiler, files, (file) => [...options, file], root);
+}
+
+async function checkTidy(): Promise<readonly string[]> {
+  const command = await clangTool('clang-tidy', report);
+  const { files, flags } = await nativeSources(root, report);
+  return checkAll(command, files, (file) => ['--quiet', file, '--', ...flags], root);
+}
+
+/** Whether the check passed, or may be left out. */
+async function perform({ name, run }: Check): Promise<boolean> {
+  const start = performance.now();
+  try {
+    const problems = await run();
+    for (const problem of problems) process.stderr.write(`${problem}\n`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    report(`${name}: ${problems.length === 0 ? 'clean' : 'FAILED'} (${seconds} s)`);
+    return problems.length === 0;
+  } catch (error) {
+    const inCi = Boolean(process.env['CI']);
+    const reason = error instanceof Error ? error.message : String(error);
+    report(`${name}: ${inCi ? 'FAILED' : 'skipped'}: ${reason}`);
+    return !inCi;
+  }
+}
+
+function report(line: string): void {
+  process.stdout.write(`lint-native: ${line}\n`);
+}
+
+async function main(): Promise<void> {
+  for (const check of checks) {
+    if (!(await perform(check))) process.exitCode = 1;
+  }
+}
+
+void main();

@@ -1,0 +1,120 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** The checkout, from dist/test/rdma. */
+export const root = path.join(__dirname, '..', '..', '..');
+export const preload = path.join(root, 'dist', 'lib', 'preload.js');
+
+/** Options of a test in the guest, where everything takes 25 times as long. */
+export const PATIENT = { timeout: 180_000 };
+
+/** What a program says: one JSON object a line on its standard output. */
+export interface Saying {
+  event: string;
+  [key: string]: unknown;
+}
+
+export interface ProgramOptions {
+  /** Arguments of the program. */
+  args?: string[];
+  env?: Record<string, string>;
+  /** Without the preload it is plain Node. Default true. */
+  preload?: boolean;
+  /** A command to run node under, as `['prlimit', '--memlock=0']`. */
+  wrapper?: string[];
+}
+
+/**
+ * A Node program of test/rdma/programs, run as a child. It says what happens in lines of JSON, and
+ * ends when its standard input does.
+ */
+export class Program {
+  readonly #child: ChildProcess;
+  readonly #sayings: Saying[] = [];
+  readonly #ended: Promise<void>;
+  #listeners: (() => void)[] = [];
+  #exited = false;
+  #stderr = '';
+
+  constructor(name: string, options: ProgramOptions = {}) {
+    const file = path.join(__dirname, 'programs', `${name}.js`);
+    const command = [
+      ...(options.wrapper ?? []),
+      process.execPath,
+      ...(options.preload === false ? [] : ['--require', preload]),
+      file,
+      ...(options.args ?? []),
+    ];
+    this.#child = spawn(command[0] ?? '', command.slice(1), {
+      // An emulated processor is 25 times slower than the default head start is made for.
+      env: { ...process.env, RDMA_NET_HEAD_START_MS: '20000', ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const { stdout, stderr } = this.#child;
+    if (stdout === null || stderr === null) throw new Error('the child has no pipes');
+    createInterface(stdout).on('line', (line) => {
+      this.#sayings.push(JSON.parse(line) as Saying);
+      this.#wake();
+    });
+    stderr.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
+    this.#ended = once(this.#child, 'close').then(() => {
+      this.#exited = true;
+      this.#wake();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** Everything said so far with this event. */
+  all(event: string): Saying[] {
+    return this.#sayings.filter((saying) => saying.event === event);
+  }
+
+  /** Resolves with what was said `index`-th (from 0) with this event; rejects if the program ends. */
+  async says(event: string, index = 0): Promise<Saying> {
+    for (;;) {
+      const saying = this.all(event)[index];
+      if (saying !== undefined) return saying;
+      if (this.#exited) {
+        throw new Error(`the program ended before it said ${event}: ${this.#stderr}`);
+      }
+      await new Promise<void>((resolve) => this.#listeners.push(resolve));
+    }
+  }
+
+  tell(command: string): void {
+    this.#child.stdin?.write(`${command}\n`);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Ends the program's input, and resolves with its exit status and what it wrote to stderr. */
+  async end(): Promise<{ code: number | null; stderr: string }> {
+    this.#child.stdin?.end();
+    await this.#ended;
+    return { code: this.#child.exitCode, stderr: this.#stderr };
+  }
+
+  #wake(): void {
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
+}
+
+/** Runs a command to its end. */
+export async function run(
+  command: string,
+  args: string[],
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await once(child, 'close');
+  return { code: child.exitCode, output };
+}

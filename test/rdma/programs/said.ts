@@ -1,0 +1,40 @@
+import { subscribe } from 'node:diagnostics_channel';
+import type { AddressInfo, Server } from 'node:net';
+import type { Reason } from '../../../lib/reasons';
+
+/** Says something to the test: a line of JSON. */
+export function say(event: string, details: Record<string, unknown> = {}): void {
+  process.stdout.write(`${JSON.stringify({ event, ...details })}\n`);
+}
+
+/** Calls `onCommand` with each line that the test writes, and `onEnd` when it has no more. */
+export function listen(onCommand: (command: string) => void, onEnd: () => void): void {
+  let rest = '';
+  process.stdin.setEncoding('utf8');
+  process.stdin.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onCommand(line);
+  });
+  process.stdin.on('end', onEnd);
+}
+
+/** Says `listening` when it is known whether the server can be reached over RDMA. */
+export function sayWhenListening(server: Server): void {
+  const port = (): number => (server.address() as AddressInfo).port;
+  if (process.env.RDMA_NET === 'off') {
+    server.once('listening', () => say('listening', { port: port(), transport: 'tcp' }));
+    return;
+  }
+  subscribe('rdma-net:listen', () => say('listening', { port: port(), transport: 'rdma' }));
+  subscribe('rdma-net:fallback', (message) => {
+    const { server: about, reason } = message as { server?: Server; reason: Reason };
+    if (about !== server) return;
+    say('listening', {
+      port: port(),
+      transport: 'tcp',
+      reason: reason.code,
+      detail: reason.detail,
+    });
+  });
+}
