@@ -99,14 +99,20 @@ async function main(): Promise<void> {
     console.log(`RDMA device ${here.device} of this machine, address ${here.address}\n`);
     output = await compareHere(here.address);
   } else {
-    console.log('This machine has no RDMA device with an address, so this runs in the lab: a guest');
-    console.log("with the kernel's software RDMA (rxe). The first time it is set up, with downloads.\n");
+    console.log(
+      'This machine has no RDMA device with an address, so this runs in the lab: a guest',
+    );
+    console.log(
+      "with the kernel's software RDMA (rxe). The first time it is set up, with downloads.\n",
+    );
     const availability = await labAvailability();
     if (!availability.available) throw new Error(`the lab cannot be had: ${availability.reason}`);
     output = await compareInLab();
   }
   const comparison = JSON.parse(output) as Comparison;
-  console.log(`\nexamples/http-server.js, unmodified, under the preload; Node ${comparison.node}\n`);
+  console.log(
+    `\nexamples/http-server.js, unmodified, under the preload; Node ${comparison.node}\n`,
+  );
   printTable(comparison);
   console.log(
     here === undefined

@@ -58,13 +58,11 @@ async function measure(
   const running = load(url, seconds, transport);
   // Looks at the kernel's list until the run has ended, and keeps what it saw of it.
   let serverQueuePairs = 0;
-  let ended = false;
-  void running.finally(() => (ended = true)).catch(() => undefined);
-  while (!ended) {
+  const look = async (): Promise<void> => {
     serverQueuePairs = Math.max(serverQueuePairs, await queuePairsOf(serverPid));
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-  const result = JSON.parse(await running) as LoadResult;
+  };
+  const looking = setInterval(() => void look().catch(() => undefined), 1000);
+  const result = JSON.parse(await running.finally(() => clearInterval(looking))) as LoadResult;
   return { ...result, workload: name, asked: transport, serverQueuePairs };
 }
 

@@ -64,6 +64,12 @@ const addressStatuses: ReadonlySet<Status> = new Set<Status>([
   Status.RetriesExceeded,
 ]);
 
+/**
+ * What the head start is longer, at most, while libraries and devices are being opened: that is not
+ * the peer's fault, and happens once a process.
+ */
+const OPENING_MS_MAX = 1000;
+
 /** See the table above. Lives until the socket is connected, has failed, or has been destroyed. */
 export class Attempt implements EventSink {
   readonly scope = new AsyncResource('RDMASTREAM');
@@ -100,13 +106,18 @@ export class Attempt implements EventSink {
     socket.once('close', this.#onSocketClose);
     if (this.#required) return 0;
     if (settings.headStartMs === 0) this.#startBoth();
-    else this.#startTimer();
+    else if (this.#transport.isOpen()) this.#startTimer();
+    else this.#startTimer(OPENING_MS_MAX);
     return 0;
   }
 
   handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
     if (this.#state === 'done') return;
-    if (kind === EventKind.Response) {
+    if (kind === EventKind.Opened) {
+      if (this.#timer === undefined || this.#state !== 'alone') return;
+      clearTimeout(this.#timer);
+      this.#startTimer();
+    } else if (kind === EventKind.Response) {
       if (this.#state === 'both') this.#state = 'held';
       else this.#establish();
     } else if (kind === EventKind.ConnectFailed) {
@@ -198,8 +209,8 @@ export class Attempt implements EventSink {
 
   // --- TCP ---------------------------------------------------------------------------------------
 
-  #startTimer(): void {
-    this.#timer = setTimeout(this.#onTimer, settings.headStartMs);
+  #startTimer(extraMs = 0): void {
+    this.#timer = setTimeout(this.#onTimer, settings.headStartMs + extraMs);
     if (!this.#referenced) this.#timer.unref();
   }
 

@@ -216,6 +216,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
       case EventKind.Accepted:
       case EventKind.Listening:
       case EventKind.ListenFailed:
+      case EventKind.Opened:
         return;
     }
     this.continueTurn();

@@ -37,6 +37,8 @@ export const EventKind = {
   /** The listener could not be opened, or died: a = {@link Status}, b = detail, c = kind. The id is
    * already released. */
   ListenFailed: 11,
+  /** For connections begun while {@link Transport.isOpen} was false: it is true now. */
+  Opened: 12,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
@@ -172,6 +174,12 @@ export interface Transport {
   remoteEndpoint(id: number): Endpoint | undefined;
   info(id: number): ConnectionInfo | undefined;
   stats(): TransportStats;
+
+  /**
+   * Whether libraries and devices have been opened, which the first connection or listener begins:
+   * until then connecting may take some tens of milliseconds more.
+   */
+  isOpen(): boolean;
 
   /** Text of the last failure to open libraries or devices, '' if none. */
   openError(): string;

@@ -43,6 +43,7 @@ class Loopback {
   reply = '';
 
   readonly transport: Transport = {
+    isOpen: () => true,
     events: new Int32Array(0),
     connect: () => -1,
     establish: () => Status.Ok,

@@ -200,6 +200,9 @@ class Fabric {
   virtual std::unique_ptr<Listener> Listen(const Address& address, int backlog,
                                            ListenerEvents* events, Failure* failure) = 0;
 
+  /// Whether what is opened only once has been opened, so that connecting takes no longer than the
+  /// network does.
+  [[nodiscard]] virtual bool open() const = 0;
   /// Text of why libraries or devices could not be opened; empty if they could.
   [[nodiscard]] virtual std::string open_error() const = 0;
   [[nodiscard]] virtual FabricStats stats() const = 0;

@@ -21,6 +21,7 @@ enum class EventKind : int32_t {
   kClosed = 9,
   kListening = 10,
   kListenFailed = 11,
+  kOpened = 12,
 };
 
 /// The Int32Array that carries a batch of events to JavaScript: records of kWords words, written

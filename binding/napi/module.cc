@@ -173,6 +173,10 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
   return object;
 }
 
+Napi::Value IsOpen(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Self(info)->open());
+}
+
 Napi::Value OpenError(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), Self(info)->open_error());
 }
@@ -195,6 +199,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   add.operator()<RemoteEndpoint>("remoteEndpoint");
   add.operator()<Info>("info");
   add.operator()<Stats>("stats");
+  add.operator()<IsOpen>("isOpen");
   add.operator()<OpenError>("openError");
   object["events"] = transport->events();
   return object;

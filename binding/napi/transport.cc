@@ -213,6 +213,7 @@ void Transport::Deliver() {
   // At the end of the environment nothing of JavaScript may be touched, not even a scope.
   std::optional<Napi::HandleScope> scope;
   if (!ending_) scope.emplace(env_);
+  if (!opened_ && fabric_->open()) ReportOpened();
   // News that JavaScript's calls bring about are handed on too, but not for ever in one turn.
   constexpr int kRoundsMax = 4;
   for (int round = 0; round < kRoundsMax; round++) {
@@ -231,6 +232,17 @@ void Transport::Deliver() {
   WatchLingering();
   // Last: it may be the end of this.
   if (ending_) ContinueEnd();
+}
+
+/// Those that had to wait for the libraries hear that they wait no longer.
+void Transport::ReportOpened() {
+  opened_ = true;
+  for (uint32_t id = 0; id < slots_.size(); id++) {
+    if (connection(id) == nullptr) continue;
+    if (records_.full()) Send();
+    records_.Add(EventKind::kOpened, id);
+  }
+  Send();
 }
 
 void Transport::Report(Connection* connection) {

@@ -43,6 +43,7 @@ class Transport final : public stream::ConnectionObserver {
 
   /// Null unless it is an open connection's id.
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;
+  [[nodiscard]] bool open() const { return fabric_->open(); }
   [[nodiscard]] std::string open_error() const { return fabric_->open_error(); }
 
   struct Totals {
@@ -91,6 +92,7 @@ class Transport final : public stream::ConnectionObserver {
 
   /// After a round of the pump: hands all news to JavaScript.
   void Deliver();
+  void ReportOpened();
   void Report(stream::Connection* connection);
   void ReportClosed(uint32_t id);
   void ReportListener(const ListenerNews& news);
@@ -116,6 +118,7 @@ class Transport final : public stream::ConnectionObserver {
   std::vector<Lingering> lingering_;
   stream::Counters closed_counters_;
   bool ref_ = false;
+  bool opened_ = false;
   bool ending_ = false;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   // The pump goes before the fabric whose descriptor it watches.

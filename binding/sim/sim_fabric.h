@@ -58,6 +58,7 @@ class SimFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
+  [[nodiscard]] bool open() const override { return true; }
   [[nodiscard]] std::string open_error() const override { return {}; }
   [[nodiscard]] fabric::FabricStats stats() const override;
   void Close() override {}

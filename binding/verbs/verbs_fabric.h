@@ -47,6 +47,7 @@ class VerbsFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
+  [[nodiscard]] bool open() const override { return open_ == Open::kYes; }
   [[nodiscard]] std::string open_error() const override { return open_error_; }
   [[nodiscard]] fabric::FabricStats stats() const override;
   void Close() override;

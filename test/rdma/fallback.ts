@@ -72,19 +72,23 @@ export function fallbackTests(): void {
     await server.end();
   });
 
-  void t.test('a client without rdma-net is served over TCP by a server on RDMA', PATIENT, async (t) => {
-    const server = new Program('echo-server', { args: ['0', '0.0.0.0'] });
-    const { port, transport } = await server.says('listening');
-    t.equal(transport, 'rdma');
-    const client = new Program('client', { env: { RDMA_NET: 'off' } });
-    await client.says('ready');
-    client.tell(`connect ${ADDRESS} ${port as number}`);
-    t.match(await client.says('connected'), { transport: 'tcp', reason: 'mode-off' });
-    t.match(await server.says('connection'), { transport: 'tcp' });
-    t.equal(server.all('connection').length, 1);
-    await client.end();
-    await server.end();
-  });
+  void t.test(
+    'a client without rdma-net is served over TCP by a server on RDMA',
+    PATIENT,
+    async (t) => {
+      const server = new Program('echo-server', { args: ['0', '0.0.0.0'] });
+      const { port, transport } = await server.says('listening');
+      t.equal(transport, 'rdma');
+      const client = new Program('client', { env: { RDMA_NET: 'off' } });
+      await client.says('ready');
+      client.tell(`connect ${ADDRESS} ${port as number}`);
+      t.match(await client.says('connected'), { transport: 'tcp', reason: 'mode-off' });
+      t.match(await server.says('connection'), { transport: 'tcp' });
+      t.equal(server.all('connection').length, 1);
+      await client.end();
+      await server.end();
+    },
+  );
 
   void t.test('in require mode a peer without RDMA is refused as over TCP', PATIENT, async (t) => {
     const server = new Program('echo-server', { args: ['0', '0.0.0.0'], env: { RDMA_NET: 'off' } });

@@ -72,20 +72,24 @@ export function interopTests(): void {
     }
   });
 
-  void t.test('the queue pairs of a connection are those that the kernel lists', PATIENT, async (t) => {
-    const server = new Program('echo-server', { args: ['0', '0.0.0.0'] });
-    const { port } = await server.says('listening');
-    const client = new Program('client');
-    await client.says('ready');
-    client.tell(`open ${ADDRESS} ${port as number} 3`);
-    t.same((await client.says('opened')).transports, ['rdma', 'rdma', 'rdma']);
-    t.equal((await resourcesOf([server.pid])).queuePairs, 3);
-    t.equal((await resourcesOf([client.pid])).queuePairs, 3);
-    client.tell('close');
-    await client.says('all-closed');
-    await client.end();
-    await server.end();
-  });
+  void t.test(
+    'the queue pairs of a connection are those that the kernel lists',
+    PATIENT,
+    async (t) => {
+      const server = new Program('echo-server', { args: ['0', '0.0.0.0'] });
+      const { port } = await server.says('listening');
+      const client = new Program('client');
+      await client.says('ready');
+      client.tell(`open ${ADDRESS} ${port as number} 3`);
+      t.same((await client.says('opened')).transports, ['rdma', 'rdma', 'rdma']);
+      t.equal((await resourcesOf([server.pid])).queuePairs, 3);
+      t.equal((await resourcesOf([client.pid])).queuePairs, 3);
+      client.tell('close');
+      await client.says('all-closed');
+      await client.end();
+      await server.end();
+    },
+  );
 }
 
 /** Waits until an RDMA listener has the port, as `rdma resource show cm_id` tells. */

@@ -173,6 +173,23 @@ test('while RDMA is silent, TCP starts when the head start is over, and wins', a
   await close(echo.server);
 });
 
+test('the head start begins when libraries and devices are open', async (t) => {
+  configure({ headStartMs: 1 });
+  const [port, echo] = await answering('hold');
+  rdma.opened = false;
+  const client = net.connect(port, '127.0.0.1');
+  await until(() => rdma.heldIds.length === 1);
+  // Many head starts later TCP has not begun.
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  t.strictSame(echo.transports, []);
+  rdma.finishOpening();
+  await once(client, 'connect');
+  t.equal(client.transport, 'tcp');
+  await talk(client);
+  t.strictSame(echo.transports, ['tcp']);
+  await close(echo.server);
+});
+
 test('a refusal starts TCP at once', async (t) => {
   configure({ headStartMs: 10_000 });
   const [port, echo] = await answering(Status.ConnectionRefused);

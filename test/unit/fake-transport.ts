@@ -96,6 +96,8 @@ export class FakeTransport implements Transport {
   vanished = 0;
   /** Calls of {@link FakeTransport.write} that were refused a part. */
   shortWrites = 0;
+  /** Whether libraries and devices are open; see {@link finishOpening}. */
+  opened = true;
 
   #nextId = 1;
   #nextPort = 40_000;
@@ -139,6 +141,16 @@ export class FakeTransport implements Transport {
     this.#held.delete(id);
     if (status === Status.Ok) this.#answerNormally(id, target);
     else this.#failConnect(id, status);
+  }
+
+  /** Ends what setting {@link opened} to false has begun. */
+  finishOpening(): void {
+    this.opened = true;
+    for (const id of this.#connections.keys()) this.#post(EventKind.Opened, id);
+  }
+
+  isOpen(): boolean {
+    return this.opened;
   }
 
   /** Brings the events that wait now, not in the next turn; from the event loop only. */
@@ -247,7 +259,13 @@ export class FakeTransport implements Transport {
     return bytes;
   }
 
-  write(id: number, source: Uint8Array, offset: number, length: number): number {
+  write(
+    id: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    more: boolean,
+  ): number {
     const connection = this.#open(id);
     if (offset + length > source.byteLength) throw new RangeError('the write exceeds its source');
     if (length === 0) throw new RangeError('an empty write');
@@ -260,7 +278,8 @@ export class FakeTransport implements Transport {
       peer.received.push(Buffer.from(source.subarray(offset, offset + taken)));
       peer.receivedBytes += taken;
       connection.counters.bytesSent += taken;
-      this.#post(EventKind.Readable, peer.id, peer.receivedBytes);
+      // What is held back for more is not seen by the peer before that has come.
+      if (!more || taken < length) this.#post(EventKind.Readable, peer.id, peer.receivedBytes);
     }
     if (taken < length) {
       connection.wantsWritable = true;

@@ -11,7 +11,7 @@ const address = process.argv[2] ?? '';
 const sizes = [0, 1, 1000, 100_000, 3_000_000];
 
 const server = http.createServer((request, response) => {
-  const socket = request.socket as Socket;
+  const { socket } = request;
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
