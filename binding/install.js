@@ -14,6 +14,10 @@ const root = join(__dirname, '..');
 
 function build() {
   if (process.argv.includes('--checkout')) {
+    // The lab knows how to get the headers of rdma-core; without them there is no verbs fabric.
+    const lab = join(root, 'dist', 'test', 'lab', 'cli.js');
+    const headers = spawnSync(process.execPath, [lab, 'headers'], { stdio: 'inherit' });
+    if (headers.status !== 0) console.warn('rdma-net: built without RDMA, as plain net');
     // npm puts its node-gyp on the PATH of scripts.
     return spawnSync('node-gyp', ['configure', 'build', '--loglevel=warn'], {
       cwd: root,

@@ -1,8 +1,9 @@
 /**
  * node dist/test/print-totals.js FILE
  *
- * Prints the totals over all tests in a file of TAP, as tap's own summary counts them: assertions,
- * and tests that failed as such. Fails when one failed, when none ran, or when the file is cut off.
+ * Prints the failures in a file of TAP, and as the last line the totals, counted as tap's own summary
+ * does: assertions, and tests that failed as such. Fails when one failed, when none passed, or when
+ * the file is cut off.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,10 +12,13 @@ import { Parser, type Result } from 'tap-parser';
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
-function count({ ok, skip, todo }: Result): void {
+function count({ ok, skip, todo, fullname }: Result): void {
   if (skip || todo) totals.skipped++;
   else if (ok) totals.passed++;
-  else totals.failed++;
+  else {
+    totals.failed++;
+    process.stdout.write(`failed: ${fullname}\n`);
+  }
 }
 
 const [path = ''] = process.argv.slice(2);

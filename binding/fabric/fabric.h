@@ -91,6 +91,8 @@ class EndpointEvents {
   virtual void OnConnectFailed(Failure failure) = 0;
   /// A message arrived: `bytes` were written to our memory before.
   virtual void OnMessage(uint32_t immediate, uint32_t bytes) = 0;
+  /// Something arrived that is no message: not a write with immediate.
+  virtual void OnStray() = 0;
   /// A posted request is complete; its memory is no longer needed.
   virtual void OnSent(uint64_t token) = 0;
   /// A request failed, or the device did: nothing can be sent or received any more.

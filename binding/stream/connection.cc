@@ -314,6 +314,8 @@ void Connection::OnMessage(uint32_t immediate, uint32_t bytes) {
   Pump();
 }
 
+void Connection::OnStray() { Violate(Violation::kNotAMessage); }
+
 void Connection::OnControl(uint32_t value) {
   switch (static_cast<Control>(value)) {
     case Control::kKeepalive:

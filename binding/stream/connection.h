@@ -105,6 +105,7 @@ class Connection final : public fabric::EndpointEvents {
   void OnEstablished() override;
   void OnConnectFailed(fabric::Failure failure) override;
   void OnMessage(uint32_t immediate, uint32_t bytes) override;
+  void OnStray() override;
   void OnSent(uint64_t token) override;
   void OnBroken(fabric::Failure failure) override;
   void OnDisconnected() override;

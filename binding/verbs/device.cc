@@ -203,7 +203,7 @@ void Device::Deliver(const ibv_wc& completion, QueueGroup* group) {
   } else if (completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM) {
     endpoint->OnMessage(ntohl(completion.imm_data), completion.byte_len);
   } else {
-    endpoint->OnStrayMessage();
+    endpoint->OnStray();
   }
 }
 

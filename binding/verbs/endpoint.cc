@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "stream/wire.h"
 #include "verbs/address.h"
 #include "verbs/failures.h"
 #include "verbs/verbs_fabric.h"
@@ -246,11 +245,8 @@ void Endpoint::OnCompletionError(ibv_wc_status status) {
   events_->OnBroken(FailureOfCompletion(status));
 }
 
-void Endpoint::OnStrayMessage() {
-  if (quiet_) return;
-  events_->OnBroken({.status = Status::kProtocolViolation,
-                     .kind = DetailKind::kViolation,
-                     .detail = static_cast<int32_t>(stream::wire::Violation::kNotAMessage)});
+void Endpoint::OnStray() {
+  if (!quiet_) events_->OnStray();
 }
 
 // Data and memory.

@@ -55,8 +55,7 @@ class Endpoint final : public fabric::Endpoint {
   void OnMessage(uint32_t immediate, uint32_t bytes);
   void OnSent(uint64_t token);
   void OnCompletionError(ibv_wc_status status);
-  /// A message that no rsockets peer sends: not a write with immediate.
-  void OnStrayMessage();
+  void OnStray();
 
   void Attach(fabric::EndpointEvents* events) override { events_ = events; }
   fabric::Failure Connect(std::span<const std::byte> data) override;

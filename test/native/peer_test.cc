@@ -58,6 +58,7 @@ class Peer final : public fabric::EndpointEvents {
   void OnEstablished() override {}
   void OnConnectFailed(fabric::Failure) override { rejected = true; }
   void OnMessage(uint32_t immediate, uint32_t) override { messages.push_back(immediate); }
+  void OnStray() override {}
   void OnSent(uint64_t) override {}
   void OnBroken(fabric::Failure) override {}
   void OnDisconnected() override { disconnected = true; }
