@@ -9,8 +9,8 @@
 namespace rdma_net::loop {
 
 /// Joins a fabric to a libuv loop. That the fabric's descriptor is readable means no more than
-/// "look": a wake-up drains with a budget, arms, and looks again until nothing was left to arm; what
-/// is over the budget goes to the next turn of the loop, so that nothing else on it starves.
+/// "look": a wake-up drains with a budget, arms, and looks again until nothing was left to arm;
+/// what is over the budget goes to the next turn of the loop, so that nothing else on it starves.
 ///
 ///     readable --> Poll(budget) --all taken--> Arm --all was armed--> delivered(), sleep
 ///                   ^   |                       |

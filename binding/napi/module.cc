@@ -18,8 +18,8 @@ namespace {
 using fabric::Status;
 using stream::Connection;
 
-constexpr size_t kBufferBytesMin = 4 * 1024;
-constexpr size_t kBufferBytesMax = 64 * 1024 * 1024;
+constexpr size_t kBufferBytesMin = 4096;
+constexpr size_t kBufferBytesMax = size_t{64} << 20;
 
 Transport* Self(const Napi::CallbackInfo& info) {
   return static_cast<Transport*>(info.Data());

@@ -78,7 +78,7 @@ Failure Connection::Accept(std::unique_ptr<fabric::Endpoint> endpoint,
   Failure failure = SavePeer(request_data);
   if (failure.ok()) failure = Prepare();
   if (failure.ok()) {
-    std::array<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> data;
+    std::array<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> data{};
     const size_t bytes = EncodeLocalData(data);
     failure = endpoint_->Accept(std::span(data).first(bytes));
   }
@@ -125,7 +125,7 @@ void Connection::OnRouted() {
   if (!Step(Event::kRouted)) return;
   Failure failure = Prepare();
   if (failure.ok()) {
-    std::array<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> data;
+    std::array<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> data{};
     const size_t bytes = EncodeLocalData(data);
     failure = endpoint_->Connect(std::span(data).first(bytes));
   }
@@ -314,7 +314,9 @@ void Connection::OnMessage(uint32_t immediate, uint32_t bytes) {
   Pump();
 }
 
-void Connection::OnStray() { Violate(Violation::kNotAMessage); }
+void Connection::OnStray() {
+  Violate(Violation::kNotAMessage);
+}
 
 void Connection::OnControl(uint32_t value) {
   switch (static_cast<Control>(value)) {

@@ -172,6 +172,8 @@ void Device::OnChannelReadable() {
 
 uint32_t Device::PollCompletions(uint32_t budget) {
   constexpr int kBatch = 32;
+  // Only what ibv_poll_cq has written is read; clearing would touch 1.5 KB at every poll.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
   std::array<ibv_wc, kBatch> completions;
   uint32_t delivered = 0;
   // By index: a completion may lead to a new group.

@@ -252,7 +252,7 @@ void Endpoint::OnStray() {
 // Data and memory.
 
 Failure Endpoint::Post(const fabric::WriteRequest& request) {
-  std::array<ibv_sge, 2> segments;
+  std::array<ibv_sge, 2> segments{};
   int count = 0;
   for (const fabric::Segment& segment : request.segments) {
     if (segment.bytes == 0) continue;

@@ -1,5 +1,6 @@
 #include "verbs/listener.h"
 
+#include <cassert>
 #include <cerrno>
 
 #include "verbs/address.h"
@@ -13,6 +14,7 @@ using fabric::Failure;
 void Listener::Start(const fabric::Address& address, int backlog) {
   if (released_) return;
   if (Failure failure = Listen(address, backlog); !failure.ok()) return Fail(failure);
+  assert(id_ != nullptr);
   // A listener that could accept nothing is none, and the reason should be known now.
   fabric_->PrepareDevices(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure failure) {
     if (alive.expired() || released_) return;

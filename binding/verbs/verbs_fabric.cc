@@ -15,7 +15,6 @@
 
 namespace rdma_net::verbs {
 
-using fabric::DetailKind;
 using fabric::Failure;
 using fabric::Status;
 
@@ -148,7 +147,7 @@ void VerbsFabric::OnDeviceOpened(ibv_context* context, std::unique_ptr<Device> d
 }
 
 void VerbsFabric::PrepareDevices(ibv_context* context,
-                                 std::function<void(Failure)> prepared) {
+                                 const std::function<void(Failure)>& prepared) {
   std::vector<ibv_context*> contexts;
   if (context != nullptr) contexts.push_back(context);
   for (ibv_context** all = contexts_; context == nullptr && *all != nullptr; all++) {
@@ -213,7 +212,7 @@ std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& add
 // Events.
 
 bool VerbsFabric::Poll(uint32_t budget) {
-  std::array<epoll_event, 16> ready;
+  std::array<epoll_event, 16> ready{};
   const int count = epoll_wait(epoll_.get(), ready.data(), ready.size(), 0);
   bool more = false;
   for (int i = 0; i < count; i++) {

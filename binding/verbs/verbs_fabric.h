@@ -68,7 +68,7 @@ class VerbsFabric final : public fabric::Fabric {
   void ReservePlace(ibv_context* context, PlaceFound found);
   /// Opens the devices that a listener's connections may come over (`context`, or all when null),
   /// and tells whether at least one can be used.
-  void PrepareDevices(ibv_context* context, std::function<void(fabric::Failure)> prepared);
+  void PrepareDevices(ibv_context* context, const std::function<void(fabric::Failure)>& prepared);
 
  private:
   struct DeviceSlot {

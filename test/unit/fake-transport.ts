@@ -259,13 +259,7 @@ export class FakeTransport implements Transport {
     return bytes;
   }
 
-  write(
-    id: number,
-    source: Uint8Array,
-    offset: number,
-    length: number,
-    more: boolean,
-  ): number {
+  write(id: number, source: Uint8Array, offset: number, length: number, more: boolean): number {
     const connection = this.#open(id);
     if (offset + length > source.byteLength) throw new RangeError('the write exceeds its source');
     if (length === 0) throw new RangeError('an empty write');
