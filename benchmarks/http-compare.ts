@@ -1,9 +1,9 @@
 /**
- * The demonstration's measurement, on the machine (or guest) it runs on: examples/http-server.js
- * under the preload, and autocannon against it, over TCP and then over RDMA. Prints one line of
- * JSON, a {@link Comparison}, and progress on standard error.
+ * The measurement of `npm start` and `npm run bench`, on the machine (or guest) it runs on:
+ * examples/http-server.js under the preload, and autocannon against it, over TCP and over RDMA in
+ * turn. Prints one line of JSON, a {@link Comparison}, and progress on standard error.
  *
- *     node dist/benchmarks/http-compare.js ADDRESS [SECONDS]
+ *     node dist/benchmarks/http-compare.js ADDRESS [SECONDS] [ROUNDS]
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -67,16 +67,18 @@ async function measure(
 }
 
 async function main(): Promise<void> {
-  const [address = '127.0.0.1', seconds = '6'] = process.argv.slice(2);
+  const [address = '127.0.0.1', seconds = '6', rounds = '1'] = process.argv.slice(2);
   const server = nodeWithPreload('examples/http-server.js', [], {
     HOST: address,
     PORT: String(PORT),
   });
   await firstLine(server);
   const rows: Row[] = [];
-  for (const workload of workloads) {
-    for (const transport of ['tcp', 'rdma'] as const) {
-      rows.push(await measure(address, Number(seconds), workload, transport, server.pid ?? -1));
+  for (let round = 0; round < Number(rounds); round++) {
+    for (const workload of workloads) {
+      for (const transport of ['tcp', 'rdma'] as const) {
+        rows.push(await measure(address, Number(seconds), workload, transport, server.pid ?? -1));
+      }
     }
   }
   server.kill('SIGTERM');

@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import path from 'node:path';
+import { ConfigurationError } from './errors';
 import { doctor } from './doctor';
 
 const HELP = `Usage: rdma-net COMMAND
@@ -73,6 +74,18 @@ function usageError(message: string): void {
   process.exitCode = USAGE_ERROR;
 }
 
+async function diagnose(): Promise<void> {
+  try {
+    const { lines, usable } = await doctor();
+    console.log(lines.join('\n'));
+    process.exitCode = usable ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    console.error(`rdma-net: ${error.message}`);
+    process.exitCode = USAGE_ERROR;
+  }
+}
+
 function main(args: readonly string[]): void {
   const [command, ...rest] = args;
   if (command === undefined) usageError('a command is missing');
@@ -82,9 +95,7 @@ function main(args: readonly string[]): void {
     if (rest.length === 0) usageError('run needs a program');
     else run(rest);
   } else if (command === 'doctor') {
-    const { lines, usable } = doctor();
-    console.log(lines.join('\n'));
-    process.exitCode = usable ? 0 : 1;
+    void diagnose();
   } else usageError(`there is no command ${JSON.stringify(command)}`);
 }
 

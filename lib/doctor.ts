@@ -1,11 +1,24 @@
 /** `rdma-net doctor`: whether RDMA can be used here, and what is missing. */
 
+import { AsyncResource } from 'node:async_hooks';
 import { readFileSync, readdirSync } from 'node:fs';
+import { RdmaError } from './errors';
 import { tcpClass } from './internals';
 import { readEnvironment, settings } from './mode';
-import { reasonFor, reasons, type Reason } from './reasons';
+import { EventKind, type DetailKind } from './native';
+import { reasonCodeOf, reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
-import { openTransport, theBinding, theTransport, unavailable } from './transport';
+import type { Status } from './status';
+import {
+  adopt,
+  openTransport,
+  release,
+  retain,
+  theBinding,
+  theTransport,
+  unavailable,
+  type EventSink,
+} from './transport';
 
 /** What the doctor has to say. */
 export interface Diagnosis {
@@ -63,26 +76,47 @@ function whyNoInternals(): Reason | undefined {
   return internalsDiffer();
 }
 
-// Opens the libraries, which unavailable() does not.
-function whyNoTransport(): string {
-  try {
-    theTransport();
-    return openTransport()?.openError() ?? '';
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+/** Opens a listener, as a server would, and with it libraries and devices; then closes it. */
+class Trial implements EventSink {
+  readonly scope = new AsyncResource('RDMADOCTOR');
+  readonly #done: (failure: Reason | undefined) => void;
+
+  constructor(done: (failure: Reason | undefined) => void) {
+    this.#done = done;
+    const id = theTransport().listen('0.0.0.0', 0, 1);
+    if (id < 0) {
+      done(reasonFor(reasonCodeOf(-id as Status)));
+      return;
+    }
+    adopt(id, this);
+    retain();
+  }
+
+  handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
+    if (kind === EventKind.Listening) {
+      theTransport().close(id);
+      return;
+    }
+    release();
+    if (kind === EventKind.Closed) this.#done(undefined);
+    else {
+      const failure = new RdmaError(a as Status, b, c as DetailKind);
+      const detail = openTransport()?.openError() ?? '';
+      this.#done(reasonFor(reasonCodeOf(failure.status), detail === '' ? failure.message : detail));
+    }
   }
 }
 
 /**
- * Looks at everything that RDMA needs. Opens the libraries, connects to nobody.
+ * Looks at everything that RDMA needs. Opens libraries, devices and a listener; connects to nobody.
  * @throws {ConfigurationError} when the environment has a mistake
  */
-export function doctor(): Diagnosis {
+export async function doctor(): Promise<Diagnosis> {
   readEnvironment(process.env);
   const devices = describeDevices();
   const binding = process.platform === 'linux' ? theBinding() : undefined;
-  const reason = whyNoInternals() ?? unavailable();
-  const openError = reason === undefined ? whyNoTransport() : '';
+  const early = whyNoInternals() ?? unavailable();
+  const reason = early ?? (await new Promise<Reason | undefined>((done) => new Trial(done)));
   const off = settings.mode === 'off';
   const lines = [
     line(reason?.code !== 'platform', 'system', `${process.platform} ${process.arch}`),
@@ -91,13 +125,15 @@ export function doctor(): Diagnosis {
     line(binding !== undefined, 'addon', binding === undefined ? 'not loaded' : 'loaded'),
     line(binding?.hasVerbs === true, 'verbs', binding?.hasVerbs === true ? 'built in' : 'missing'),
     line(devices.length > 0, 'devices', devices.length > 0 ? devices.join('; ') : 'none'),
-    line(openError === '', 'libraries', openError === '' ? 'no complaint' : openError),
+    ...(early === undefined
+      ? [line(reason === undefined, 'trial', reason?.text ?? 'listened')]
+      : []),
     line(true, 'memlock', describeMemoryLock()),
   ];
   const final = off ? reasonFor('mode-off') : reason;
-  const usable = final === undefined && openError === '';
+  const usable = final === undefined;
   lines.push('', usable ? 'Sockets will use RDMA to peers that can.' : 'Sockets will use TCP.');
   if (final !== undefined) lines.push(`${final.code}: ${final.text} ${final.detail}`.trim());
-  if (final !== undefined && reasons[final.code].fix !== '') lines.push(`Fix: ${final.fix}`);
+  if (final !== undefined && final.fix !== '') lines.push(`Fix: ${final.fix}`);
   return { lines, usable };
 }

@@ -184,6 +184,13 @@ export interface Transport {
   /** Text of the last failure to open libraries or devices, '' if none. */
   openError(): string;
 
+  /**
+   * For the end of the process: closes everything, and blocks until what was taken has been sent,
+   * as the kernel would go on to do for TCP. No event follows.
+   * @param timeoutMs how long at most, in milliseconds
+   */
+  farewell(timeoutMs: number): void;
+
   /** Whether the transport keeps the event loop alive; it does not at first. */
   setRef(ref: boolean): void;
 }

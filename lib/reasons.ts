@@ -62,7 +62,7 @@ export const reasons = {
     fix: 'Use fewer connections, or raise the limits of the device.',
   },
   'device-unsuitable': {
-    text: 'The RDMA device lacks reliable connections or shared receive queues.',
+    text: 'The RDMA device is of an unsupported kind: iWARP, or without shared receive queues.',
     fix: '',
   },
   'out-of-memory': { text: 'There was no memory for an RDMA connection.', fix: '' },

@@ -44,6 +44,7 @@ class Loopback {
 
   readonly transport: Transport = {
     isOpen: () => true,
+    farewell: () => undefined,
     events: new Int32Array(0),
     connect: () => -1,
     establish: () => Status.Ok,

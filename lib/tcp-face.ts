@@ -73,8 +73,8 @@ export abstract class TcpFace extends JSStream {
     return -1;
   }
 
-  // RDMA has no counterpart of these: small messages are never held back, and a peer that is gone
-  // is noticed by the device.
+  // RDMA has no counterpart of these: small messages are never held back, and keepalive
+  // messages are not sent yet.
   setNoDelay(): number {
     return 0;
   }

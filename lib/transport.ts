@@ -32,6 +32,9 @@ const BLOCK_MS = 60_000;
 /** The same for failures that pass by themselves. */
 const SHORT_BLOCK_MS = 1000;
 
+/** How long the end of the process waits for what was written to be sent, in milliseconds. */
+const FAREWELL_MS = 1000;
+
 /** How an injected binding differs from the real one. */
 export interface BindingTraits {
   /** True when loopback addresses can be reached over RDMA. */
@@ -131,7 +134,13 @@ export function theTransport(): Transport {
     undefined,
     binding,
   );
+  // Not with the cleanup of the environment: process.exit() does without it.
+  process.once('exit', sayFarewell);
   return transport;
+}
+
+function sayFarewell(): void {
+  transport?.farewell(FAREWELL_MS);
 }
 
 /** The transport if there is one. */

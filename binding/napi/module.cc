@@ -101,6 +101,10 @@ void SetRef(const Napi::CallbackInfo& info) {
   Self(info)->SetRef(info[0].As<Napi::Boolean>());
 }
 
+void Farewell(const Napi::CallbackInfo& info) {
+  Self(info)->Farewell(info[0].As<Napi::Number>().Uint32Value());
+}
+
 const fabric::Endpoint* FindEndpoint(const Napi::CallbackInfo& info) {
   const Connection* connection = Self(info)->connection(Id(info));
   return connection == nullptr ? nullptr : connection->endpoint();
@@ -195,6 +199,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   add.operator()<Close>("close");
   add.operator()<Reset>("reset");
   add.operator()<SetRef>("setRef");
+  add.operator()<Farewell>("farewell");
   add.operator()<LocalEndpoint>("localEndpoint");
   add.operator()<RemoteEndpoint>("remoteEndpoint");
   add.operator()<Info>("info");

@@ -1,5 +1,7 @@
 #include "napi/transport.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -19,6 +21,7 @@ constexpr uint64_t kLingerMs = 10'000;
 constexpr uint64_t kTickMs = 1'000;
 /// What connections get at the end of their environment to say goodbye.
 constexpr uint64_t kFarewellMs = 300;
+constexpr uint32_t kFarewellBudget = 256;
 /// Most records that one connection can add.
 constexpr size_t kRecordsOfConnection = 9;
 
@@ -347,6 +350,21 @@ Transport::Totals Transport::totals() const {
     totals.counters.Add(slot.connection->counters());
   }
   return totals;
+}
+
+void Transport::Farewell(uint64_t timeout_ms) {
+  for (uint32_t id = 0; id < slots_.size(); id++) Close(id);
+  const uint64_t deadline_ms = uv_hrtime() / 1'000'000 + timeout_ms;
+  const auto has_more_to_say = [](const Slot& slot) {
+    return slot.connection != nullptr && slot.connection->state() == stream::State::kClosing;
+  };
+  while (std::any_of(slots_.begin(), slots_.end(), has_more_to_say)) {
+    if (fabric_->Poll(kFarewellBudget) || fabric_->Arm()) continue;
+    const uint64_t now_ms = uv_hrtime() / 1'000'000;
+    if (now_ms >= deadline_ms) return;
+    pollfd wait = {.fd = fabric_->fd(), .events = POLLIN, .revents = 0};
+    poll(&wait, 1, static_cast<int>(deadline_ms - now_ms));
+  }
 }
 
 // The end of the environment: no JavaScript may be called any more.

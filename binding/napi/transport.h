@@ -40,6 +40,8 @@ class Transport final : public stream::ConnectionObserver {
   void Close(uint32_t id);
   void Reset(uint32_t id);
   void SetRef(bool ref);
+  /// Closes everything and waits, for so long at most, until what was taken has been sent: blocks.
+  void Farewell(uint64_t timeout_ms);
 
   /// Null unless it is an open connection's id.
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;

@@ -5,6 +5,7 @@
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
 import t from 'tap';
+import { environmentTests } from './environments';
 import { fallbackTests } from './fallback';
 import { httpTests } from './http';
 import { interopTests } from './interop';
@@ -16,6 +17,7 @@ const groups: Record<string, () => void> = {
   transfers: transferTests,
   http: httpTests,
   'loop-delay': loopDelayTests,
+  environments: environmentTests,
   fallback: fallbackTests,
 };
 

@@ -77,4 +77,7 @@ t.test('doctor ends with the verdict, and its status tells it', async (t) => {
   const off = await runNode([cli, 'doctor'], { RDMA_NET: 'off' });
   t.equal(off.code, 1);
   t.match(off.stdout, /mode-off: RDMA is switched off/);
+  const wrong = await runNode([cli, 'doctor'], { RDMA_NET: 'on' });
+  t.equal(wrong.code, 2);
+  t.match(wrong.stderr, /^rdma-net: RDMA_NET is "on"; expected "prefer", "require" or "off"\n$/);
 });

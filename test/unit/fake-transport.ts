@@ -149,6 +149,10 @@ export class FakeTransport implements Transport {
     for (const id of this.#connections.keys()) this.#post(EventKind.Opened, id);
   }
 
+  farewell(): void {
+    for (const id of this.connectionIds) this.close(id);
+  }
+
   isOpen(): boolean {
     return this.opened;
   }
