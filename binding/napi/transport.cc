@@ -34,7 +34,10 @@ int32_t Negated(Status status) {
 /// A listener's place in the table; hears of it for the transport.
 class Transport::ListenerSlot final : public fabric::ListenerEvents {
  public:
-  ListenerSlot(Transport* transport, uint32_t id) : transport_(transport), id_(id) {}
+  ListenerSlot(Transport* transport, uint32_t id, uint64_t serial)
+      : transport_(transport), id_(id), serial_(serial) {}
+
+  [[nodiscard]] uint64_t serial() const { return serial_; }
 
   std::unique_ptr<fabric::Listener> listener;
 
@@ -55,6 +58,7 @@ class Transport::ListenerSlot final : public fabric::ListenerEvents {
  private:
   Transport* transport_;
   uint32_t id_;
+  uint64_t serial_;
 };
 
 Transport::Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
@@ -128,7 +132,7 @@ int32_t Transport::Connect(const fabric::Target& target) {
 int32_t Transport::Listen(const fabric::Address& address, int backlog) {
   if (ending_) return Negated(Status::kCanceled);
   const uint32_t id = TakeId();
-  auto slot = std::make_unique<ListenerSlot>(this, id);
+  auto slot = std::make_unique<ListenerSlot>(this, id, ++listeners_made_);
   Failure failure;
   slot->listener = fabric_->Listen(address, backlog, slot.get(), &failure);
   if (slot->listener == nullptr) {
@@ -148,6 +152,8 @@ Status Transport::Establish(uint32_t id) {
 void Transport::Close(uint32_t id) {
   if (id >= slots_.size() || slots_[id].closed) return;
   Slot& slot = slots_[id];
+  // An id that was released in this very batch is nobody's.
+  if (slot.connection == nullptr && slot.listener == nullptr) return;
   slot.closed = true;
   if (slot.listener != nullptr) slot.listener->listener->Release();
   if (slot.connection == nullptr) return;
@@ -206,6 +212,7 @@ void Transport::OnRequest(uint32_t listener_id, std::unique_ptr<fabric::Endpoint
   const uint32_t id = TakeId();
   slots_[id].connection = std::make_unique<Connection>(id, options_, this);
   slots_[id].accepted_by = listener_id;
+  slots_[id].accepted_by_serial = slots_[listener_id].listener->serial();
   // A refused one tells of its release, and nobody else hears of it.
   slots_[id].connection->Accept(std::move(endpoint), data);
 }
@@ -261,7 +268,10 @@ void Transport::Report(Connection* connection) {
     }
     if ((news & stream::kNewsAccepted) != 0) {
       const Slot& listener = slots_[slot.accepted_by];
-      if (listener.listener == nullptr || listener.closed || ending_) {
+      // The id may be another listener's by now.
+      const bool same =
+          listener.listener != nullptr && listener.listener->serial() == slot.accepted_by_serial;
+      if (!same || listener.closed || ending_) {
         // The listener has been closed while the handshake went on.
         slot.closed = true;
         connection->Reset();
@@ -359,9 +369,9 @@ void Transport::Farewell(uint64_t timeout_ms) {
     return slot.connection != nullptr && slot.connection->state() == stream::State::kClosing;
   };
   while (std::any_of(slots_.begin(), slots_.end(), has_more_to_say)) {
-    if (fabric_->Poll(kFarewellBudget) || fabric_->Arm()) continue;
     const uint64_t now_ms = uv_hrtime() / 1'000'000;
     if (now_ms >= deadline_ms) return;
+    if (fabric_->Poll(kFarewellBudget) || fabric_->Arm()) continue;
     pollfd wait = {.fd = fabric_->fd(), .events = POLLIN, .revents = 0};
     poll(&wait, 1, static_cast<int>(deadline_ms - now_ms));
   }

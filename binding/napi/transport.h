@@ -70,6 +70,7 @@ class Transport final : public stream::ConnectionObserver {
     bool tell_closed = false;
     /// Of an accepted connection.
     uint32_t accepted_by = 0;
+    uint64_t accepted_by_serial = 0;
   };
   struct ListenerNews {
     EventKind kind;
@@ -119,6 +120,7 @@ class Transport final : public stream::ConnectionObserver {
   std::vector<ListenerNews> listener_news_;
   std::vector<Lingering> lingering_;
   stream::Counters closed_counters_;
+  uint64_t listeners_made_ = 0;
   bool ref_ = false;
   bool opened_ = false;
   bool ending_ = false;

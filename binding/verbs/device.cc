@@ -177,8 +177,9 @@ uint32_t Device::PollCompletions(uint32_t budget) {
   std::array<ibv_wc, kBatch> completions;
   uint32_t delivered = 0;
   // By index: a completion may lead to a new group.
+  first_group_++;
   for (size_t i = 0; i < groups_.size(); i++) {
-    QueueGroup* group = groups_[i].get();
+    QueueGroup* group = groups_[(first_group_ + i) % groups_.size()].get();
     while (delivered < budget) {
       const int count = ibv_poll_cq(group->completion_queue(), kBatch, completions.data());
       if (count <= 0) break;
@@ -190,6 +191,13 @@ uint32_t Device::PollCompletions(uint32_t budget) {
     }
   }
   return delivered;
+}
+
+void Device::DrainCompletions() {
+  constexpr uint32_t kBudget = 1024;
+  constexpr int kRoundsMax = 64;
+  for (int round = 0; round < kRoundsMax && PollCompletions(kBudget) > 0; round++) {
+  }
 }
 
 void Device::Deliver(const ibv_wc& completion, QueueGroup* group) {

@@ -59,6 +59,8 @@ class Device {
   void OnChannelReadable();
   /// Delivers up to `budget` completions; returns how many.
   uint32_t PollCompletions(uint32_t budget);
+  /// Delivers what is there now, however much, within reason.
+  void DrainCompletions();
   /// True when something was not armed before.
   bool Arm();
 
@@ -84,6 +86,8 @@ class Device {
   uint32_t group_connections_max_ = 0;
   uint32_t next_group_connections_ = 0;
   bool making_group_ = false;
+  /// The group that is polled first; another one each time, so that none starves.
+  size_t first_group_ = 0;
   std::vector<Reserved> waiting_;
   std::unordered_map<uint32_t, Endpoint*> endpoints_;
 

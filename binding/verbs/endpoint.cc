@@ -207,10 +207,13 @@ void Endpoint::OnCmEvent(const CmEvent& event) {
     case RDMA_CM_EVENT_CONNECT_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
     case RDMA_CM_EVENT_REJECTED:
+      // A peer that dies before it has seen the last word of the handshake rejects what is a
+      // connection here.
+      if (phase_ >= Phase::kConnected) return OnCmGone(event);
       Fail(FailureOfCmEvent(event.type, event.status));
       break;
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      if (!quiet_) events_->OnBroken(FailureOfCmEvent(event.type, event.status));
+      OnCmGone(event);
       break;
     case RDMA_CM_EVENT_DISCONNECTED:
       OnCmDisconnected();
@@ -229,6 +232,13 @@ void Endpoint::OnCmDisconnected() {
     phase_ = Phase::kDisconnecting;
   }
   if (!quiet_) events_->OnDisconnected();
+}
+
+/// The connection is no more, and no RDMA_CM_EVENT_DISCONNECTED will say so.
+void Endpoint::OnCmGone(const CmEvent& event) {
+  peer_disconnected_ = true;
+  if (released_) return Destroy();
+  if (!quiet_) events_->OnBroken(FailureOfCmEvent(event.type, event.status));
 }
 
 void Endpoint::OnMessage(uint32_t immediate, uint32_t bytes) {
@@ -333,18 +343,25 @@ void Endpoint::Destroy() {
   phase_ = Phase::kDestroying;
   if (queue_pair_ != nullptr) device_->RemoveQueuePair(queue_pair_->qp_num);
   if (id_ != nullptr) fabric_->RemoveEndpoint(id_);
-  // Memory goes after the queue pair that may still be writing to it.
-  fabric_->worker()->Run([this]() -> Worker::Finish {
-    const Library& library = fabric_->library();
-    if (queue_pair_ != nullptr) library.destroy_qp(queue_pair_);
-    receive_memory_.clear();
-    if (id_ != nullptr) library.destroy_id(id_);
-    return [this] {
-      for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
-      if (group_ != nullptr) group_->GivePlace();
-      if (device_ != nullptr) device_->ShrinkWhenIdle(fabric_->worker());
-      events_->OnReleased();
-    };
+  const auto finish = [this] {
+    for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
+    if (group_ != nullptr) group_->GivePlace();
+    if (device_ != nullptr) device_->ShrinkWhenIdle(fabric_->worker());
+    events_->OnReleased();
+  };
+  if (id_ == nullptr) return fabric_->worker()->Defer(finish);
+  fabric_->worker()->Defer([this, finish] {
+    // Some providers drop what a queue pair has left in the completion queue: receives that are not
+    // counted here would be missing from the shared queue for ever.
+    if (device_ != nullptr) device_->DrainCompletions();
+    fabric_->worker()->Run([this, finish]() -> Worker::Finish {
+      // Memory goes after the queue pair that may still be writing to it.
+      const Library& library = fabric_->library();
+      if (queue_pair_ != nullptr) library.destroy_qp(queue_pair_);
+      receive_memory_.clear();
+      library.destroy_id(id_);
+      return finish;
+    });
   });
 }
 

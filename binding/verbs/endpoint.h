@@ -84,6 +84,7 @@ class Endpoint final : public fabric::Endpoint {
   void OnRouteResolved();
   void OnPlace(fabric::Failure failure, Device* device, QueueGroup* group);
   void OnCmDisconnected();
+  void OnCmGone(const CmEvent& event);
   fabric::Failure Modify(ibv_qp_state state);
   fabric::Failure ModifyToReady();
   void StopTraffic();

@@ -47,9 +47,11 @@ void Listener::Release() {
   if (released_) return;
   released_ = true;
   if (id_ != nullptr) fabric_->RemoveListener(id_);
-  fabric_->worker()->Run([this]() -> Worker::Finish {
-    if (id_ != nullptr) fabric_->library().destroy_id(id_);
-    return [this] { events_->OnListenerReleased(); };
+  const auto finish = [this] { events_->OnListenerReleased(); };
+  if (id_ == nullptr) return fabric_->worker()->Defer(finish);
+  fabric_->worker()->Run([this, finish]() -> Worker::Finish {
+    fabric_->library().destroy_id(id_);
+    return finish;
   });
 }
 

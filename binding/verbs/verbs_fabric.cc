@@ -270,12 +270,16 @@ bool VerbsFabric::PollConnectionManager(uint32_t budget) {
 
 void VerbsFabric::Dispatch(const CmEvent& event) {
   if (event.type == RDMA_CM_EVENT_CONNECT_REQUEST) return OnRequest(event);
+  const auto listener = listeners_.find(event.id);
+  if (listener != listeners_.end() && event.type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+    return listener->second->Fail(FailureOfCmEvent(event.type, event.status));
+  }
   const auto found = endpoints_.find(event.id);
   if (found == endpoints_.end()) return;
   // A disconnect overtakes data that has arrived before it, so that is delivered first.
   if (event.type == RDMA_CM_EVENT_DISCONNECTED) {
-    constexpr int kRoundsMax = 64;
-    for (int round = 0; round < kRoundsMax && PollCompletions(1024) > 0; round++) {
+    for (auto& [context, slot] : devices_) {
+      if (slot.device != nullptr) slot.device->DrainCompletions();
     }
     if (!endpoints_.contains(event.id)) return;
   }
@@ -283,10 +287,13 @@ void VerbsFabric::Dispatch(const CmEvent& event) {
 }
 
 void VerbsFabric::OnRequest(const CmEvent& event) {
-  if (!listeners_.contains(event.listen_id) || closing_) return Refuse(event.id);
-  ReservePlace(event.id->verbs, [this, event](Failure failure, Device* device, QueueGroup* group) {
-    const auto listener = listeners_.find(event.listen_id);
-    const bool wanted = listener != listeners_.end() && listener->second->events() != nullptr;
+  const auto found = listeners_.find(event.listen_id);
+  if (found == listeners_.end() || closing_) return Refuse(event.id);
+  // Not by its id later: another listener may have got the same by then.
+  Listener* listener = found->second;
+  ReservePlace(event.id->verbs, [this, event, listener, alive = listener->alive()](
+                                    Failure failure, Device* device, QueueGroup* group) {
+    const bool wanted = !alive.expired() && listener->events() != nullptr;
     if (!failure.ok() || !wanted) {
       if (group != nullptr) group->GivePlace();
       return Refuse(event.id);
@@ -297,7 +304,7 @@ void VerbsFabric::OnRequest(const CmEvent& event) {
       group->GivePlace();
       return Refuse(event.id);
     }
-    listener->second->events()->OnRequest(std::move(endpoint), event.data);
+    listener->events()->OnRequest(std::move(endpoint), event.data);
   });
 }
 
