@@ -144,8 +144,7 @@ Failure Connection::Establish() {
   if (state_ != State::kAnswered) return {.status = Status::kNotConnected};
   if (Failure failure = endpoint_->Establish(); !failure.ok()) return failure;
   Step(Event::kEstablish);
-  receive_.emplace(receive_memory_, endpoint_->receive_requests(), peer_.sgl_entries);
-  send_.emplace(peer_);
+  OpenWindows();
   Pump();
   return {};
 }
@@ -154,10 +153,14 @@ void Connection::OnEstablished() {
   // A first message may have been faster than the CM, and said the same.
   if (state_ != State::kAccepting) return;
   Step(Event::kEstablished);
-  receive_.emplace(receive_memory_, endpoint_->receive_requests(), peer_.sgl_entries);
-  send_.emplace(peer_);
+  OpenWindows();
   Tell(kNewsAccepted);
   Pump();
+}
+
+void Connection::OpenWindows() {
+  receive_.emplace(receive_memory_, endpoint_->receive_requests(), peer_.sgl_entries);
+  send_.emplace(peer_);
 }
 
 void Connection::OnConnectFailed(Failure failure) {

@@ -124,6 +124,8 @@ class Connection final : public fabric::EndpointEvents {
   fabric::Failure SavePeer(std::span<const std::byte> data);
   size_t EncodeLocalData(
       std::span<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> out) const;
+  /// Both sides are known and the endpoint is established: the flow control begins.
+  void OpenWindows();
   void FailHandshake(fabric::Failure failure);
   void Break(fabric::Failure failure);
   void Violate(wire::Violation violation);
