@@ -10,6 +10,7 @@ import { fallbackTests } from './fallback';
 import { httpTests } from './http';
 import { interopTests } from './interop';
 import { loopDelayTests } from './loop-delay';
+import { killLeftovers } from './program';
 import { transferTests } from './transfers';
 
 const groups: Record<string, () => void> = {
@@ -22,6 +23,7 @@ const groups: Record<string, () => void> = {
 };
 
 t.setTimeout(0);
+t.afterEach(killLeftovers);
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(groups, name));

@@ -10,6 +10,13 @@ export const preload = path.join(root, 'dist', 'lib', 'preload.js');
 /** Options of a test in the guest, where everything takes 25 times as long. */
 export const PATIENT = { timeout: 180_000 };
 
+const running = new Set<ChildProcess>();
+
+/** After a test that failed: what it left running would keep the guest from ending. */
+export function killLeftovers(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 /** What a program says: one JSON object a line on its standard output. */
 export interface Saying {
   event: string;
@@ -52,6 +59,7 @@ export class Program {
       env: { ...process.env, RDMA_NET_HEAD_START_MS: '20000', ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    running.add(this.#child);
     const { stdout, stderr } = this.#child;
     if (stdout === null || stderr === null) throw new Error('the child has no pipes');
     createInterface(stdout).on('line', (line) => {
@@ -61,6 +69,7 @@ export class Program {
     stderr.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
     this.#ended = once(this.#child, 'close').then(() => {
       this.#exited = true;
+      running.delete(this.#child);
       this.#wake();
     });
   }
@@ -112,9 +121,11 @@ export async function run(
   args: string[],
 ): Promise<{ code: number | null; output: string }> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   await once(child, 'close');
+  running.delete(child);
   return { code: child.exitCode, output };
 }
