@@ -1,12 +1,16 @@
 /** Strings and lists of chunks as bytes, in the ways of Node's stream handles. */
 
 import { Buffer } from 'node:buffer';
+import { IN_PLACE_BYTES_MIN } from './registrations';
 
 /** The encodings for which Node has a write method of its own. */
 export type Encoding = 'utf8' | 'latin1' | 'utf16le';
 
-/** Strings up to this many bytes are encoded into memory that all streams share. */
-const SCRATCH_BYTES = 64 * 1024;
+/**
+ * Strings up to this many bytes are encoded into memory that all streams share: fewer than what is
+ * sent from where it is.
+ */
+const SCRATCH_BYTES = IN_PLACE_BYTES_MIN - 1;
 
 const bytesPerUnit: Record<Encoding, number> = { utf8: 3, latin1: 1, utf16le: 2 };
 
@@ -19,9 +23,15 @@ export function encode(text: string, encoding: Encoding): Uint8Array {
   return scratch.subarray(0, scratch.write(text, 0, SCRATCH_BYTES, encoding));
 }
 
-/** The same chunks, for keeping: none lies in memory that the next string will overwrite. */
+/**
+ * The same chunks, for keeping until there is room: none lies in memory that the next string will
+ * overwrite, or whose ArrayBuffer the program may transfer to a worker. Large ones are not copied:
+ * the native side can keep their memory.
+ */
 export function own(chunks: readonly Uint8Array[]): Uint8Array[] {
-  return chunks.map((chunk) => (chunk.buffer === scratch?.buffer ? Buffer.from(chunk) : chunk));
+  return chunks.map((chunk) =>
+    chunk.byteLength < IN_PLACE_BYTES_MIN ? Buffer.from(chunk) : chunk,
+  );
 }
 
 /**

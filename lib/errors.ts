@@ -10,6 +10,7 @@ const { errno } = osConstants;
 
 /** libuv's end of file: the one status that is not an errno. */
 export const UV_EOF = -4095;
+export const UV_EINVAL = -errno.EINVAL;
 export const UV_ECANCELED = -errno.ECANCELED;
 export const UV_ENOTCONN = -errno.ENOTCONN;
 export const UV_EPIPE = -errno.EPIPE;
@@ -37,6 +38,8 @@ const errnoByStatus: Partial<Record<Status, number>> = {
   [Status.PermissionDenied]: errno.EACCES,
   [Status.DeviceRemoved]: errno.ENETDOWN,
   [Status.DeviceResources]: errno.ENOBUFS,
+  [Status.PinnedLimit]: errno.ENOMEM,
+  [Status.QueuePairLimit]: errno.ENOBUFS,
 };
 
 /** libuv's (negative) number for a status; ENETUNREACH where there is no RDMA at all. */

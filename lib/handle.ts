@@ -7,10 +7,10 @@
  * then no byte passes C++ of Node: writes complete at once through `streamBaseState`, and what was
  * read goes to `onread` as C++ would call it.
  *
- *     socket.write -> writeChunks --all taken--> done, status 0
- *                         | part taken
+ *     socket.write -> writeChunks --all copied--> done, status 0
+ *                         | part taken, or in place
  *                         v
- *              requestWrite -> onwrite -> queue -> Writable -> finishWrite -> callback
+ *              requestWrite -> onwrite -> queue -> Writable, Sent -> finishWrite -> callback
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -31,12 +31,16 @@ import { ReadSide } from './read-side';
 import { Status } from './status';
 import { TcpFace } from './tcp-face';
 import { continueLater, release, retain, type Continuation, type EventSink } from './transport';
-import { WriteQueue } from './write-queue';
+import { WAITS, WriteQueue } from './write-queue';
 
 const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
 
 /** How long a closed handle goes on sending what C++ was told to be written, in milliseconds. */
 const LINGER_MS = 30_000;
+
+/** After how many idle seconds Linux sends keepalives unless told otherwise, and what it takes. */
+const KEEP_ALIVE_S = 7200;
+const KEEP_ALIVE_S_MAX = 32_767;
 
 /** One RDMA connection as a handle of `net`. Its methods are those of TCPWrap. */
 export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
@@ -82,9 +86,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     return this.#writes.bytesWritten;
   }
 
-  /** Bytes that wait for room; net.js looks at it before it emits 'timeout'. */
+  /** Bytes that have not been sent; net.js looks at it before it emits 'timeout'. */
   get writeQueueSize(): number {
-    return this.#writes.pendingBytes;
+    return this.#writes.unsentBytes;
   }
 
   /** Whoever is going to take the handle in C++ asks this first, if it asks us. */
@@ -110,6 +114,12 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /** The option `onread`: what is read goes into this buffer. */
   useUserBuffer(buffer: Uint8Array): number {
     this.#reads.useUserBuffer(buffer);
+    return 0;
+  }
+
+  /** @param delayS seconds without traffic before the first one; 0 for the system's default */
+  setKeepAlive(enable: boolean, delayS: number): number {
+    if (!this.#closed) this.#transport.setKeepAlive(this.#id, enable ? keepAliveMs(delayS) : 0);
     return 0;
   }
 
@@ -199,6 +209,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
       case EventKind.Writable:
         this.#writes.noteRoom();
         break;
+      case EventKind.Sent:
+        this.#writes.noteSent(a);
+        break;
       case EventKind.End:
         this.#reads.end();
         break;
@@ -210,6 +223,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
         break;
       case EventKind.Closed:
         this.#gone = true;
+        this.#writes.end();
         break;
       case EventKind.Response:
       case EventKind.ConnectFailed:
@@ -251,8 +265,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     this.#writes.fail(failure);
     if (this.#closed) return;
     this.#reads.fail(failure);
-    if (failureChannel.hasSubscribers) {
-      failureChannel.publish({ socket: ownerOf(this), server: undefined, error: failure });
+    const socket = ownerOf(this);
+    // The handle of the self-check has none.
+    if (socket !== undefined && failureChannel.hasSubscribers) {
+      failureChannel.publish({ socket, server: undefined, error: failure });
     }
     this.#finishShutdown(uvErrnoOf(failure.status));
   }
@@ -264,14 +280,14 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     chunks: Uint8Array[],
     bytes: number,
   ): StreamRequest | number {
-    const rest = this.#closed ? UV_ECANCELED : this.#writes.tryWrite(chunks);
-    if (typeof rest === 'number') {
-      if (rest < 0) this.#attachCauseLater();
-      streamBaseState[kBytesWritten] = rest === 0 ? bytes : 0;
+    const status = this.#closed ? UV_ECANCELED : this.#writes.tryWrite(chunks);
+    if (status !== WAITS) {
+      if (status < 0) this.#attachCauseLater();
+      streamBaseState[kBytesWritten] = status === 0 ? bytes : 0;
       streamBaseState[kLastWriteWasAsync] = 0;
-      return rest;
+      return status;
     }
-    this.#handedOver = own(rest);
+    this.#handedOver = own(chunks);
     const result = this.requestWrite(request);
     streamBaseState[kBytesWritten] = bytes;
     return result;
@@ -298,7 +314,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     if (this.#shutdown !== undefined && !this.#startShutdown()) this.#finishShutdown(UV_ENOTCONN);
   }
 
-  // The sending side is closed after the last byte; false when the peer is gone.
+  // The sending side is closed after the last byte was taken; false when the peer is gone.
   #startShutdown(): boolean {
     if (this.#shutdownStarted || this.#writes.pendingBytes > 0) return true;
     this.#shutdownStarted = true;
@@ -333,15 +349,20 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     this.#reads.close();
     this.#writes.cancel(UV_ECANCELED);
     this.#shutdownStarted = true;
-    if (abortive) this.#transport.reset(this.#id);
+    if (abortive) this.#reset();
     else {
       this.#linger = setTimeout(() => {
-        this.#linger = undefined;
-        this.#transport.reset(this.#id);
+        this.#reset();
       }, LINGER_MS);
       this.#leave();
     }
     this.#updateRetained();
+  }
+
+  #reset(): void {
+    this.#linger = undefined;
+    this.#writes.leave();
+    this.#transport.reset(this.#id);
   }
 
   // TCP's kernel sends what C++ was told to be written after the close; here we do.
@@ -349,6 +370,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     if (this.#writes.pendingBytes > 0) return;
     clearTimeout(this.#linger);
     this.#linger = undefined;
+    this.#writes.leave();
     this.#transport.close(this.#id);
   }
 
@@ -359,13 +381,17 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
       this.#reads.wanted ||
       this.#closed ||
       this.#shutdown !== undefined ||
-      this.#writes.pendingBytes > 0;
+      this.#writes.unsentBytes > 0;
     const wanted = active && this.#referenced && !this.#gone;
     if (wanted === this.#retained) return;
     this.#retained = wanted;
     if (wanted) retain();
     else release();
   }
+}
+
+function keepAliveMs(delayS: number): number {
+  return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);
 }
 
 function copyEndpoint(out: Partial<Endpoint>, endpoint: Endpoint | undefined): number {

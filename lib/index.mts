@@ -10,6 +10,7 @@ export {
   Server,
   Socket,
   Stream,
+  alloc,
   configure,
   connect,
   createConnection,

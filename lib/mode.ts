@@ -21,10 +21,24 @@ export interface Settings {
   peerMemoryMs: number;
   /** How many peers without RDMA are remembered, 1 to 1,000,000; default 4,096. */
   peerMemoryCount: number;
-  /** Bytes of receive memory a connection has, 4 KiB to 64 MiB; only before the first use. */
+  /**
+   * Bytes of receive memory that a connection has at most, while its peer streams, 64 KiB to 64 MiB;
+   * only before the first use.
+   */
   receiveBufferBytes: number | undefined;
   /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB; only before the first use. */
   sendBufferBytes: number | undefined;
+  /**
+   * Bytes of registered (pinned) memory that this environment has at most, at least 1 MiB; past it
+   * new connections go to TCP, and bytes are copied that could be used in place. Half of it may be
+   * memory of the program. Only before the first use. Environment: RDMA_NET_PINNED_BYTES_MAX.
+   */
+  pinnedBytesMax: number | undefined;
+  /**
+   * RDMA connections that this environment has at most, at least 1; past it new ones go to TCP. Only
+   * before the first use. Environment: RDMA_NET_QUEUE_PAIRS_MAX.
+   */
+  queuePairsMax: number | undefined;
 }
 
 const MODES: readonly string[] = ['prefer', 'require', 'off'] satisfies Mode[];
@@ -33,8 +47,10 @@ const RANGES = {
   headStartMs: [0, 60_000],
   peerMemoryMs: [0, 86_400_000],
   peerMemoryCount: [1, 1_000_000],
-  receiveBufferBytes: [4096, 64 * 1024 * 1024],
+  receiveBufferBytes: [64 * 1024, 64 * 1024 * 1024],
   sendBufferBytes: [4096, 64 * 1024 * 1024],
+  pinnedBytesMax: [1024 * 1024, Number.MAX_SAFE_INTEGER],
+  queuePairsMax: [1, 0x7fff_ffff],
 } as const satisfies Record<Exclude<keyof Settings, 'mode'>, readonly [number, number]>;
 
 /** The settings in force. */
@@ -45,6 +61,8 @@ export const settings: Settings = {
   peerMemoryCount: 4096,
   receiveBufferBytes: undefined,
   sendBufferBytes: undefined,
+  pinnedBytesMax: undefined,
+  queuePairsMax: undefined,
 };
 
 function show(value: unknown): string {
@@ -104,4 +122,6 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): void {
   if (mode !== undefined && mode !== '') settings.mode = checkMode('RDMA_NET', mode);
   readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');
   readNumber(environment, 'RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs');
+  readNumber(environment, 'RDMA_NET_PINNED_BYTES_MAX', 'pinnedBytesMax');
+  readNumber(environment, 'RDMA_NET_QUEUE_PAIRS_MAX', 'queuePairsMax');
 }

@@ -39,6 +39,9 @@ export const EventKind = {
   ListenFailed: 11,
   /** For connections begun while {@link Transport.isOpen} was false: it is true now. */
   Opened: 12,
+  /** Writes in place are complete, their memory is no longer needed: a = how many of those taken by
+   * {@link Transport.writeInPlace}, in order, since the last such event. */
+  Sent: 13,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
@@ -67,13 +70,15 @@ export interface Endpoint {
 export interface Counters {
   bytesReceived: number;
   bytesSent: number;
-  /** Bytes copied on the way out of receive memory. */
+  /** Bytes copied out of receive memory, and bytes handed over in it. */
   bytesReceivedCopied: number;
-  /** Bytes copied into send memory. */
+  bytesReceivedInPlace: number;
+  /** Bytes copied into send memory, and bytes sent from where they were. */
   bytesSentCopied: number;
+  bytesSentInPlace: number;
   messagesReceived: number;
   messagesSent: number;
-  /** Work requests posted to the send queue: data, credit updates and control. */
+  /** Work requests posted to the send queue: data, credit updates, control, memory windows. */
   workRequests: number;
   /** Times that sending had to wait for the peer: for credits, or for a receive buffer. */
   creditStalls: number;
@@ -101,8 +106,14 @@ export interface TransportStats {
   connections: number;
   listeners: number;
   queuePairs: number;
-  /** Registered memory, in bytes. */
+  /** Registered memory of every kind, in bytes. */
   pinnedBytes: number;
+  /** Of these, slabs for receiving: all of the pools, and those a connection or a Buffer has. */
+  slabBytes: number;
+  slabBytesUsed: number;
+  /** Registrations of the program's own memory for sending: there now, and made so far. */
+  registrations: number;
+  registrationsMade: number;
   /** Wake-ups of the completion channel, and completions polled in all. */
   wakeUps: number;
   completions: number;
@@ -110,11 +121,20 @@ export interface TransportStats {
 }
 
 export interface TransportOptions {
-  /** Bytes of receive memory a connection has (two buffers of half that), 4 KiB to 64 MiB. */
+  /** Bytes of receive memory a peer that streams may have at once, 64 KiB to 64 MiB. */
   receiveBufferBytes?: number;
   /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB. */
   sendBufferBytes?: number;
+  /** Registered memory of this environment, in bytes, at least 1 MiB. */
+  pinnedBytesMax?: number;
+  /** Connections of this environment, at least 1. */
+  queuePairsMax?: number;
 }
+
+/** What {@link Transport.writeInPlace} returns when the bytes must be copied. */
+export const NOT_IN_PLACE = -1000;
+/** What it returns when all bytes were taken, to be copied as there is room. */
+export const KEPT = -1001;
 
 /** Called on the loop thread with the number of records in {@link Transport.events}. */
 export type EventsCallback = (count: number) => void;
@@ -155,11 +175,59 @@ export interface Transport {
   read(id: number, target: Uint8Array, offset: number, length: number): number;
 
   /**
+   * The next readable bytes where they lie, if they may be handed over: the peer cannot write there
+   * any more, and the memory is used again only when the ArrayBuffer has been collected.
+   * @returns undefined when the next bytes are to be had with {@link read} only
+   */
+  readInPlace(id: number): ArrayBuffer | undefined;
+
+  /**
+   * Whether {@link readInPlace} is going to be asked; true at first. What has arrived before may
+   * still have to be copied.
+   */
+  setReadInPlace(id: number, wanted: boolean): void;
+
+  /**
    * Copies bytes into send memory and sends them.
-   * @param more true when another write follows at once: the last bytes may wait for it
+   * @param more true when another write, or {@link flush}, follows: the last bytes (less than
+   *   64 KiB) may wait for it
    * @returns bytes taken, 0..length (`Writable` follows when fewer), or a negated {@link Status}
    */
   write(id: number, source: Uint8Array, offset: number, length: number, more: boolean): number;
+
+  /**
+   * Sends bytes from where they are: received ones that {@link readInPlace} gave, or such as lie in
+   * a registered ArrayBuffer. Others, when there is no room for
+   * all of them at once, are kept and copied by and by. The caller must not
+   * change them until `Sent` has counted this write; freeing or transferring their ArrayBuffer does
+   * no harm.
+   * @param registration what {@link register} returned for the ArrayBuffer of `source`, or 0
+   * @returns `length` when taken, 0 when there is no room (`Writable` follows),
+   *   {@link KEPT} when taken to be copied, {@link NOT_IN_PLACE} when they may as well be copied at once, or cannot be kept, or a negated
+   *   {@link Status}
+   */
+  writeInPlace(
+    id: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    registration: number,
+  ): number;
+
+  /** Sends what `write` held back for more. */
+  flush(id: number): void;
+
+  /**
+   * Begins to register all of an ArrayBuffer (not shared, not resizable, not detached) for sending;
+   * its memory is kept, even if the ArrayBuffer is collected, detached or transferred, until
+   * {@link unregister}.
+   * @returns an id (> 0) for {@link writeInPlace}, or 0 when it cannot be registered
+   */
+  register(buffer: ArrayBuffer): number;
+  unregister(registration: number): void;
+
+  /** Sends a keepalive when nothing was sent for so long, in milliseconds; 0 stops it. */
+  setKeepAlive(id: number, intervalMs: number): void;
 
   /** Half-closes the sending side, after all bytes taken so far; `ShutdownDone` or `Failed`. */
   shutdown(id: number): Status;

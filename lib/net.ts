@@ -1,21 +1,21 @@
 /** Everything that the package exports by name. */
 
 import nodeNet from 'node:net';
-import { fallbacksByReason, info } from './info';
+import { alloc } from './alloc';
+import { info } from './info';
 import { configure, install, kEnabled } from './install';
-import type { TransportStats } from './native';
-import type { ReasonCode } from './reasons';
 import { reasons } from './reasons';
-import { openTransport } from './transport';
+import { stats } from './stats';
 import './types';
 
 export * from 'node:net';
-export { configure, info, reasons };
+export { alloc, configure, info, reasons, stats };
 export { ConfigurationError, RdmaError, RdmaUnavailableError } from './errors';
 export type { ServerInfo, SocketInfo, TransportName } from './info';
 export type { Mode, Settings } from './mode';
 export type { ConnectionInfo, Counters, TransportStats } from './native';
 export type { Reason, ReasonCode, ReasonEntry } from './reasons';
+export type { Stats } from './stats';
 export type {
   AcceptMessage,
   ConnectMessage,
@@ -89,33 +89,3 @@ export const createConnection = connect;
 /** net.createServer with a {@link Server}. */
 export const createServer = ((...args: ConstructorParameters<typeof nodeNet.Server>) =>
   new Server(...args)) as typeof nodeNet.createServer;
-
-/** What {@link stats} returns. */
-export interface Stats extends TransportStats {
-  /** How many sockets and servers went to TCP, by reason. */
-  fallbacks: Partial<Record<ReasonCode, number>>;
-}
-
-const noStats: TransportStats = {
-  connections: 0,
-  listeners: 0,
-  queuePairs: 0,
-  pinnedBytes: 0,
-  wakeUps: 0,
-  completions: 0,
-  counters: {
-    bytesReceived: 0,
-    bytesSent: 0,
-    bytesReceivedCopied: 0,
-    bytesSentCopied: 0,
-    messagesReceived: 0,
-    messagesSent: 0,
-    workRequests: 0,
-    creditStalls: 0,
-  },
-};
-
-/** What this environment (main thread or worker) holds of RDMA, and how often it fell back. */
-export function stats(): Stats {
-  return { ...(openTransport()?.stats() ?? noStats), fallbacks: fallbacksByReason() };
-}

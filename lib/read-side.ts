@@ -10,8 +10,10 @@ const { streamBaseState, kReadBytesOrError, kArrayBufferOffset } = streamInterna
 
 /** Largest piece handed to a reader at once, in bytes: what libuv reads from TCP at once. */
 const CHUNK_BYTES = 64 * 1024;
-/** How many pieces one stream gets in a turn before the others come. */
+/** How many such pieces one stream gets in a turn before the others come. */
 const CHUNKS_PER_TURN = 16;
+/** Fewer readable bytes are copied: that is cheaper than an ArrayBuffer over the native memory. */
+const IN_PLACE_BYTES_MIN = 16 * 1024;
 
 // readBuffer copies before it returns, so that one is enough for all streams.
 let scratch: Buffer | undefined;
@@ -20,8 +22,10 @@ let scratch: Buffer | undefined;
  * Bytes, then the end or an error, are delivered while the reader wants them and never from inside
  * of the call by which it says so.
  *
- *     Readable -> read -> onread(ArrayBuffer)      JavaScript reads
- *                      -> readBuffer(scratch)      C++ has taken the handle
+ *     Readable -> readInPlace -> onread(ArrayBuffer)   JavaScript reads, and there is much
+ *              -> read        -> onread(ArrayBuffer)   JavaScript reads
+ *                             -> onread(), no bytes    into the buffer of the option `onread`
+ *                             -> readBuffer(scratch)   C++ has taken the handle
  */
 export class ReadSide {
   readonly #transport: Transport;
@@ -33,6 +37,8 @@ export class ReadSide {
   #readable = 0;
   #bytesRead = 0;
   #takenByNative = false;
+  /** Whether the transport has been told that {@link Transport.readInPlace} will be asked. */
+  #inPlace = true;
   #userBuffer: Uint8Array | undefined;
   #ended = false;
   #failure: RdmaError | undefined;
@@ -77,11 +83,13 @@ export class ReadSide {
   /** From now on C++ may read. */
   takeByNative(): void {
     this.#takenByNative = true;
+    this.#setInPlace(false);
   }
 
   /** The option `onread`: what is read goes into this buffer. */
   useUserBuffer(buffer: Uint8Array): void {
     this.#userBuffer = buffer;
+    this.#setInPlace(false);
   }
 
   /** @param bytes how many can be read in total */
@@ -101,8 +109,14 @@ export class ReadSide {
 
   /** Delivers what one turn of the event loop allows. */
   deliver(): void {
+    const { bytesRead } = this;
+    const bytesMax = CHUNKS_PER_TURN * CHUNK_BYTES;
     let chunks = CHUNKS_PER_TURN;
-    while (this.#wanted && this.#readable > 0 && chunks-- > 0) this.#deliverChunk();
+    while (this.#wanted && this.#readable > 0 && chunks-- > 0) {
+      // What comes in place may be larger than a chunk.
+      if (this.#bytesRead - bytesRead >= bytesMax) break;
+      this.#deliverChunk();
+    }
     if (this.#readable > 0 || !this.hasToDeliver) return;
     this.close();
     if (this.#ended) this.#deliverEnd();
@@ -130,11 +144,31 @@ export class ReadSide {
       if (bytes === 0) return;
       const next = callOnRead(handle, bytes, 0, undefined);
       if (next instanceof Uint8Array) this.#userBuffer = next;
-    } else {
-      const chunk = Buffer.allocUnsafe(Math.min(this.#readable, CHUNK_BYTES));
-      const bytes = this.#read(chunk);
-      if (bytes > 0) callOnRead(handle, bytes, chunk.byteOffset, chunk.buffer);
+    } else this.#deliverToJavaScript();
+  }
+
+  #deliverToJavaScript(): void {
+    const handle = this.#handle;
+    this.#setInPlace(true);
+    if (this.#readable >= IN_PLACE_BYTES_MIN) {
+      const memory = this.#transport.readInPlace(this.#id);
+      if (memory !== undefined) {
+        const { byteLength } = memory;
+        this.#readable = Math.max(0, this.#readable - byteLength);
+        this.#bytesRead += byteLength;
+        callOnRead(handle, byteLength, 0, memory);
+        return;
+      }
     }
+    const chunk = Buffer.allocUnsafe(Math.min(this.#readable, CHUNK_BYTES));
+    const bytes = this.#read(chunk);
+    if (bytes > 0) callOnRead(handle, bytes, chunk.byteOffset, chunk.buffer);
+  }
+
+  #setInPlace(wanted: boolean): void {
+    if (this.#inPlace === wanted || this.#over) return;
+    this.#inPlace = wanted;
+    this.#transport.setReadInPlace(this.#id, wanted);
   }
 
   #read(target: Uint8Array): number {

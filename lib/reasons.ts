@@ -61,6 +61,14 @@ export const reasons = {
     text: 'The RDMA device cannot give what another connection needs.',
     fix: 'Use fewer connections, or raise the limits of the device.',
   },
+  'pinned-limit': {
+    text: 'Another connection would exceed the limit of pinned memory.',
+    fix: 'Raise RDMA_NET_PINNED_BYTES_MAX, or use fewer connections.',
+  },
+  'queue-pair-limit': {
+    text: 'Another connection would exceed the limit of RDMA connections.',
+    fix: 'Raise RDMA_NET_QUEUE_PAIRS_MAX, or use fewer connections.',
+  },
   'device-unsuitable': {
     text: 'The RDMA device is of an unsupported kind: iWARP, or without shared receive queues.',
     fix: '',
@@ -166,6 +174,8 @@ const codeByStatus: Partial<Record<Status, ReasonCode>> = {
   [Status.DeviceResources]: 'device-resources',
   [Status.DeviceUnsuitable]: 'device-unsuitable',
   [Status.NotBuilt]: 'not-built',
+  [Status.PinnedLimit]: 'pinned-limit',
+  [Status.QueuePairLimit]: 'queue-pair-limit',
 };
 
 /** The code for what the native side returned; `connection-failed` for what breaks mid-way. */

@@ -7,7 +7,7 @@ import net from 'node:net';
 import { UV_EPIPE } from './errors';
 import { StreamHandle } from './handle';
 import { checkTicks, giveOwnersToTlsHandles } from './internals';
-import { EventKind, type Transport } from './native';
+import { EventKind, NOT_IN_PLACE, type Transport } from './native';
 import { reasonFor, type Reason } from './reasons';
 import { rootedScope } from './scope';
 import { Status } from './status';
@@ -61,6 +61,13 @@ class Loopback {
       this.room -= taken;
       return taken;
     },
+    readInPlace: () => undefined,
+    setReadInPlace: () => undefined,
+    writeInPlace: () => NOT_IN_PLACE,
+    flush: () => undefined,
+    register: () => 0,
+    unregister: () => undefined,
+    setKeepAlive: () => undefined,
     shutdown: () => Status.Ok,
     close: () => undefined,
     reset: () => undefined,

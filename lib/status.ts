@@ -54,5 +54,9 @@ export const Status = {
   DeviceUnsuitable: 207,
   /** The addon was built without the verbs fabric. */
   NotBuilt: 208,
+  /** Registering more memory would exceed the limit that was set for this environment. */
+  PinnedLimit: 209,
+  /** One more connection would exceed the limit that was set for this environment. */
+  QueuePairLimit: 210,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];

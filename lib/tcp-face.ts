@@ -73,13 +73,8 @@ export abstract class TcpFace extends JSStream {
     return -1;
   }
 
-  // RDMA has no counterpart of these: small messages are never held back, and keepalive
-  // messages are not sent yet.
+  // RDMA has no counterpart of these: small messages never wait for an acknowledgement.
   setNoDelay(): number {
-    return 0;
-  }
-
-  setKeepAlive(): number {
     return 0;
   }
 

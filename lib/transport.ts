@@ -5,9 +5,16 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import loadAddon from 'node-gyp-build';
 import { debug } from './diagnostics';
+import { beginDelivery, endDelivery } from './doorbell';
 import { runTicks } from './internals';
 import { settings } from './mode';
-import { EVENT_WORDS, EventKind, type Binding, type Transport } from './native';
+import {
+  EVENT_WORDS,
+  EventKind,
+  type Binding,
+  type Transport,
+  type TransportOptions,
+} from './native';
 import { reasonCodeOf, reasonFor, type Reason } from './reasons';
 import { rootScope } from './scope';
 import { Status } from './status';
@@ -111,7 +118,9 @@ export function blockAfter(status: Status, detail: string): void {
   const passes =
     status === Status.MemoryLockLimit ||
     status === Status.DeviceResources ||
-    status === Status.DeviceRemoved;
+    status === Status.DeviceRemoved ||
+    status === Status.PinnedLimit ||
+    status === Status.QueuePairLimit;
   const untilMs = performance.now() + (passes ? SHORT_BLOCK_MS : BLOCK_MS);
   const text = transport?.openError() ?? '';
   const reason = reasonFor(reasonCodeOf(status), text === '' ? detail : text);
@@ -123,10 +132,12 @@ export function blockAfter(status: Status, detail: string): void {
 export function theTransport(): Transport {
   if (transport !== undefined) return transport;
   if (binding === undefined) throw new Error('the addon is not loaded');
-  const { receiveBufferBytes, sendBufferBytes } = settings;
-  const options = {
+  const { receiveBufferBytes, sendBufferBytes, pinnedBytesMax, queuePairsMax } = settings;
+  const options: TransportOptions = {
     ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
     ...(sendBufferBytes === undefined ? {} : { sendBufferBytes }),
+    ...(pinnedBytesMax === undefined ? {} : { pinnedBytesMax }),
+    ...(queuePairsMax === undefined ? {} : { queuePairsMax }),
   };
   // The callback of the addon lives in the context of this call: not in that of the first socket.
   transport = rootScope().runInAsyncScope(
@@ -205,6 +216,7 @@ function deliver(
   b: number,
   c: number,
 ): void {
+  beginDelivery();
   try {
     // eslint-disable-next-line @typescript-eslint/unbound-method -- the second argument binds it
     sink.scope.runInAsyncScope(sink.handleEvent, sink, kind, id, a, b, c);
@@ -225,11 +237,12 @@ function finishDelivery(): void {
   for (;;) {
     try {
       runTicks();
-      return;
+      break;
     } catch (error) {
       throwUncaught(error);
     }
   }
+  endDelivery();
 }
 
 const waiting = new Set<Continuation>();
@@ -248,6 +261,7 @@ function continueAll(): void {
   const now = [...waiting];
   waiting.clear();
   for (const continuation of now) {
+    beginDelivery();
     try {
       // eslint-disable-next-line @typescript-eslint/unbound-method -- the second argument binds it
       continuation.scope.runInAsyncScope(continuation.continueTurn, continuation);

@@ -1,8 +1,10 @@
-/** What waits for room in the send memory of one connection. */
+/** What one connection has to send: what waits for room, and what the device still reads. */
 
-import { UV_EPIPE, RdmaError, uvErrnoOf } from './errors';
+import { ringLater, type Bell } from './doorbell';
+import { UV_EINVAL, UV_EPIPE, RdmaError, uvErrnoOf } from './errors';
 import type { StreamRequest } from './internals';
-import type { Transport } from './native';
+import { KEPT, NOT_IN_PLACE, type Transport } from './native';
+import { IN_PLACE_BYTES_MIN, registrationsOf, type Registrations } from './registrations';
 import { Status } from './status';
 
 /**
@@ -12,14 +14,26 @@ import { Status } from './status';
  */
 const SEND_BUFFER_BYTES = 1024 * 1024;
 
+/** Result of {@link WriteQueue.tryWrite}: give the same chunks to {@link WriteQueue.push}. */
+export const WAITS = 1;
+
 interface PendingWrite {
   /** Undefined when its end has been reported. */
   request: StreamRequest | undefined;
+  /** Kept until the end is reported: the device may read them until then. */
   readonly chunks: readonly Uint8Array[];
+  /** Copies that C++ made for us: nobody changes them, and no other write comes from there. */
+  readonly owned: boolean;
   /** The chunk that is sent next. */
   index: number;
-  /** Bytes of it that have been sent. */
+  /** Bytes of it that have been taken. */
   offset: number;
+  /** Bytes that have not been taken. */
+  bytes: number;
+  /** The last write in place that belongs to it, counted from 1; 0 for none. */
+  inPlace: number;
+  /** What is reported when all of these are complete. */
+  status: number;
 }
 
 /** A write of C++ whose end has to be reported. */
@@ -29,22 +43,48 @@ export interface EndedWrite {
   readonly status: number;
 }
 
-/** Writes of one connection, in order. */
-export class WriteQueue {
+function isOfConnection(status: Status): boolean {
+  return status >= 100 && status < 200 && status !== Status.BrokenPipe;
+}
+
+/**
+ * Writes of one connection, in order.
+ *
+ *     push -> waiting --taken--> unsent --Sent--> ended       with bytes in place
+ *                     --taken-------------------> ended       copied, and unsent is empty
+ *
+ * Bytes that are copied belong to the program again when the transport has taken them. Those that
+ * are sent from where they are do so when `Sent` has counted them, and only then does their write
+ * end: also when it was canceled, since until `Closed` the device may read them.
+ */
+export class WriteQueue implements Bell {
   readonly #transport: Transport;
   readonly #id: number;
+  readonly #registrations: Registrations;
   readonly #waiting: PendingWrite[] = [];
+  readonly #unsent: PendingWrite[] = [];
   readonly #ended: EndedWrite[] = [];
   #bytesWritten = 0;
   #pendingBytes = 0;
+  /** Bytes of each write in place that is not complete. */
+  readonly #inPlaceSizes: number[] = [];
+  #inPlaceBytes = 0;
+  #inPlaceTaken = 0;
+  /** Where {@link tryWrite} stopped, and the last write in place that it made. */
+  #resumeIndex = 0;
+  #resumeOffset = 0;
+  #resumeInPlace = 0;
   /** After a short write, until the transport says that there is room. */
   #full = false;
+  #bellAsked = false;
   #peerClosed = false;
   #failure: RdmaError | undefined;
+  #gone = false;
 
   constructor(transport: Transport, id: number) {
     this.#transport = transport;
     this.#id = id;
+    this.#registrations = registrationsOf(transport);
   }
 
   /** Bytes accepted from the program, those that wait included: as libuv counts. */
@@ -52,9 +92,14 @@ export class WriteQueue {
     return this.#bytesWritten;
   }
 
-  /** Bytes that wait. */
+  /** Bytes that wait for room. */
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** The same with those that were taken in place, and not sent yet. */
+  get unsentBytes(): number {
+    return this.#pendingBytes + this.#inPlaceBytes;
   }
 
   /** Whether {@link takeEnded} has something. */
@@ -69,40 +114,53 @@ export class WriteQueue {
 
   /**
    * Sends without a request, as far as there is room and nothing waits.
-   * @returns 0 when all was taken, a negative errno, or the chunks that must wait: give them to
-   *   {@link push}
+   * @returns 0 when it has ended, a negative errno, or {@link WAITS}
    */
-  tryWrite(chunks: Uint8Array[]): number | Uint8Array[] {
+  tryWrite(chunks: readonly Uint8Array[]): number {
     if (this.#failure !== undefined && this.#failure.status !== Status.BrokenPipe) {
       return uvErrnoOf(this.#failure.status);
     }
-    if (this.#waiting.length > 0 || this.#full) return chunks;
-    for (let index = 0; index < chunks.length; index++) {
+    this.#resumeIndex = 0;
+    this.#resumeOffset = 0;
+    this.#resumeInPlace = 0;
+    if (this.#full || this.#waiting.length > 0 || this.#unsent.length > 0) return WAITS;
+    const before = this.#inPlaceTaken;
+    let index = 0;
+    let taken = 0;
+    for (; index < chunks.length; index++) {
       const chunk = chunks[index];
-      if (chunk === undefined || chunk.byteLength === 0) continue;
-      const taken = this.#send(chunk, 0, index < chunks.length - 1);
+      if (chunk === undefined || this.#isEmpty(chunk)) continue;
+      taken = this.#send(chunk, 0, false);
       if (taken < 0) return taken;
       this.#bytesWritten += taken;
-      if (taken < chunk.byteLength) return [chunk.subarray(taken), ...chunks.slice(index + 1)];
+      if (taken < chunk.byteLength) break;
+      taken = 0;
     }
-    return 0;
+    if (this.#inPlaceTaken > before) this.#resumeInPlace = this.#inPlaceTaken;
+    else if (index === chunks.length) return 0;
+    this.#resumeIndex = index;
+    this.#resumeOffset = taken;
+    return WAITS;
   }
 
   /**
    * Puts a write at the end, and sends what can be sent.
    * @param owned true when the chunks are copies that nobody else uses, so that the end of the
-   *   write may be reported before they are sent
+   *   write may be reported before they are sent; false for what {@link tryWrite} has just begun
    */
   push(request: StreamRequest, chunks: readonly Uint8Array[], owned: boolean): void {
-    let bytes = 0;
-    for (const chunk of chunks) bytes += chunk.byteLength;
+    const index = owned ? 0 : this.#resumeIndex;
+    const offset = owned ? 0 : this.#resumeOffset;
+    const inPlace = owned ? 0 : this.#resumeInPlace;
+    let bytes = -offset;
+    for (let at = index; at < chunks.length; at++) bytes += chunks[at]?.byteLength ?? 0;
     this.#bytesWritten += bytes;
     this.#pendingBytes += bytes;
-    const write: PendingWrite = { request, chunks, index: 0, offset: 0 };
+    const write = { request, chunks, owned, index, offset, bytes, inPlace, status: 0 };
     this.#waiting.push(write);
     this.flush();
-    const isSent = this.#waiting[this.#waiting.length - 1] !== write;
-    if (!isSent && owned && this.#pendingBytes <= SEND_BUFFER_BYTES) this.#report(write, 0);
+    const isTaken = this.#waiting[this.#waiting.length - 1] !== write;
+    if (!isTaken && owned && this.#pendingBytes <= SEND_BUFFER_BYTES) this.#report(write);
   }
 
   /** There is room again. */
@@ -123,14 +181,22 @@ export class WriteQueue {
         return;
       }
       this.#waiting.shift();
-      this.#report(write, 0);
+      this.#finish(write);
     }
   }
 
-  /** Ends all that waits with an error. */
+  /** @param count writes in place that are complete, since the last call */
+  noteSent(count: number): void {
+    for (const bytes of this.#inPlaceSizes.splice(0, count)) this.#inPlaceBytes -= bytes;
+    this.#reportSent();
+  }
+
+  /** Ends all with an error: nothing is sent any more. */
   fail(failure: RdmaError): void {
     this.#failure = failure;
     this.#drop(uvErrnoOf(failure.status), 0);
+    for (const write of this.#unsent) write.status ||= uvErrnoOf(failure.status);
+    this.end();
   }
 
   /**
@@ -138,8 +204,21 @@ export class WriteQueue {
    * sent, unless something before it is missing.
    */
   cancel(uvErrno: number): void {
+    for (const write of this.#unsent) write.status ||= uvErrno;
     const first = this.#waiting.findIndex(({ request }) => request !== undefined);
     if (first >= 0) this.#drop(uvErrno, first);
+  }
+
+  /** The transport is going to be told to close the connection, and does not know it afterwards. */
+  leave(): void {
+    this.#gone = true;
+  }
+
+  /** Nobody reads the memory of writes any more, sent or not. */
+  end(): void {
+    this.#inPlaceSizes.length = 0;
+    this.#inPlaceBytes = 0;
+    this.#reportSent();
   }
 
   /** Takes a write whose end has to be reported. */
@@ -147,46 +226,121 @@ export class WriteQueue {
     return this.#ended.shift();
   }
 
-  #report(write: PendingWrite, status: number): void {
-    const { request } = write;
+  ring(): void {
+    this.#bellAsked = false;
+    if (!this.#gone) this.#transport.flush(this.#id);
+  }
+
+  #report(write: PendingWrite): void {
+    const { request, status } = write;
     write.request = undefined;
     if (request !== undefined) this.#ended.push({ request, status });
   }
 
-  #drop(status: number, from: number): void {
-    for (const write of this.#waiting.splice(from)) {
-      this.#report(write, status);
-      this.#pendingBytes += write.offset;
-      for (let at = write.index; at < write.chunks.length; at++) {
-        this.#pendingBytes -= write.chunks[at]?.byteLength ?? 0;
-      }
+  #finish(write: PendingWrite): void {
+    this.#unsent.push(write);
+    this.#reportSent();
+  }
+
+  #reportSent(): void {
+    const complete = this.#inPlaceTaken - this.#inPlaceSizes.length;
+    for (;;) {
+      const [write] = this.#unsent;
+      if (write === undefined || write.inPlace > complete) return;
+      this.#unsent.shift();
+      this.#report(write);
     }
   }
 
-  /** 0 when all of it was sent, a negative errno, or undefined when there is no more room. */
+  #drop(status: number, from: number): void {
+    for (const write of this.#waiting.splice(from)) {
+      write.status = status;
+      this.#pendingBytes -= write.bytes;
+      this.#finish(write);
+    }
+  }
+
+  /** 0 when all of it was taken, a negative errno, or undefined when there is no more room. */
   #sendSome(write: PendingWrite): number | undefined {
     const { chunks } = write;
+    const before = this.#inPlaceTaken;
+    let status: number | undefined = 0;
     for (; write.index < chunks.length; write.index++, write.offset = 0) {
       const chunk = chunks[write.index];
-      if (chunk === undefined || chunk.byteLength === write.offset) continue;
-      const taken = this.#send(chunk, write.offset, write.index < chunks.length - 1);
-      if (taken < 0) return taken;
+      if (chunk === undefined || chunk.byteLength <= write.offset) continue;
+      const taken = this.#send(chunk, write.offset, write.owned);
+      status = taken < 0 ? taken : undefined;
+      if (taken < 0) break;
       write.offset += taken;
+      write.bytes -= taken;
       this.#pendingBytes -= taken;
-      if (write.offset < chunk.byteLength) return undefined;
+      if (write.offset < chunk.byteLength) break;
+      status = 0;
     }
-    return 0;
+    if (this.#inPlaceTaken > before) write.inPlace = this.#inPlaceTaken;
+    // An ArrayBuffer was transferred while its bytes waited here: they are gone, and the stream must
+    // not go on as if they had never been.
+    return status === 0 && write.bytes > 0 ? UV_EINVAL : status;
+  }
+
+  #isEmpty(chunk: Uint8Array): boolean {
+    if (chunk.byteLength > 0) return false;
+    this.#registrations.noteDetached(chunk.buffer);
+    return true;
   }
 
   /** Bytes taken, or a negative errno. */
-  #send(chunk: Uint8Array, offset: number, more: boolean): number {
+  #send(chunk: Uint8Array, offset: number, owned: boolean): number {
     const length = chunk.byteLength - offset;
-    const taken = this.#transport.write(this.#id, chunk, offset, length, more);
-    if (taken >= 0) {
-      this.#full = taken < length;
-      return taken;
+    if (length >= IN_PLACE_BYTES_MIN && !owned) {
+      const taken = this.#sendInPlace(chunk, offset, length);
+      if (taken !== NOT_IN_PLACE) return taken;
     }
-    const status = -taken as Status;
+    const taken = this.#transport.write(this.#id, chunk, offset, length, true);
+    if (taken < 0) return this.#refused(-taken as Status, length);
+    this.#full = taken < length;
+    if (!this.#bellAsked) {
+      this.#bellAsked = true;
+      ringLater(this);
+    }
+    return taken;
+  }
+
+  /** As {@link #send}, or NOT_IN_PLACE. */
+  #sendInPlace(chunk: Uint8Array, offset: number, length: number): number {
+    const { buffer } = chunk;
+    const registration = this.#registrations.find(buffer);
+    const taken = this.#transport.writeInPlace(this.#id, chunk, offset, length, registration);
+    if (taken === KEPT) {
+      this.#registrations.noteMiss(buffer);
+      return this.#noteInPlace(length);
+    }
+    if (taken === NOT_IN_PLACE) {
+      // Once a write: the rest of one that was copied in part is not another.
+      if (offset === 0) this.#registrations.noteMiss(buffer);
+      return NOT_IN_PLACE;
+    }
+    if (taken < 0) return this.#refused(-taken as Status, length);
+    this.#full = taken < length;
+    if (taken === 0) return 0;
+    if (registration !== 0) this.#registrations.noteHit();
+    return this.#noteInPlace(taken);
+  }
+
+  #noteInPlace(bytes: number): number {
+    this.#inPlaceTaken++;
+    this.#inPlaceSizes.push(bytes);
+    this.#inPlaceBytes += bytes;
+    return bytes;
+  }
+
+  /** Bytes that count as taken, or a negative errno. */
+  #refused(status: Status, length: number): number {
+    // The connection has broken: the event that is on its way says why, and ends what waits.
+    if (isOfConnection(status)) {
+      this.#full = true;
+      return 0;
+    }
     this.#failure ??= new RdmaError(status);
     if (status !== Status.BrokenPipe) return uvErrnoOf(status);
     if (this.#peerClosed) return UV_EPIPE;

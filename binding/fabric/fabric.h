@@ -3,10 +3,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
+#include "fabric/memory.h"
 #include "fabric/status.h"
 
 /// The interface between the stream engine and whatever moves its bytes: verbs, shared memory of
@@ -49,6 +52,7 @@ struct Segment {
 struct WriteRequest {
   /// Comes back in OnSent, in the order of posting.
   uint64_t token = 0;
+  /// Those of 0 bytes are skipped.
   std::array<Segment, 2> segments;
   /// Address and key of the peer's memory; ignored when there are no bytes.
   uint64_t remote_address = 0;
@@ -123,11 +127,40 @@ class Endpoint {
 
   virtual Failure Post(const WriteRequest& request) = 0;
 
-  /// Zeroed, page-aligned memory. Its cost is that of a registration: not for the data path,
-  /// but for Access::kSend, which comes from a pool.
+  /// Zeroed, page-aligned memory of this endpoint alone. Its cost is that of a registration: not
+  /// for the data path, but for Access::kSend, which comes from a pool.
   virtual Failure Allocate(size_t bytes, Access access, Region* region) = 0;
   /// Gives a region back before the end of the endpoint; no request may be using it.
   virtual void Free(const Region& region) = 0;
+
+  /// Whether the peer's access to a slab can be ended: without it no slab may be exposed, and
+  /// Expose fails.
+  [[nodiscard]] virtual bool can_revoke() const = 0;
+  /// Whether TakeSlab would give one now; if not, the pool tries to grow.
+  [[nodiscard]] virtual bool has_slab() const = 0;
+  /// A slab of the pool of this endpoint's device. Empty when none is free: the pool then grows
+  /// beside, as far as its limit allows, and it may be asked again later.
+  virtual SlabRef TakeSlab() = 0;
+  /// Lets the peer, and nobody else, write to the slab under the key that is returned. Holds for
+  /// requests posted from now on: announce the key by one of those. The slab must not be exposed
+  /// already, and must be kept until it was revoked or OnReleased has come.
+  virtual Failure Expose(Slab* slab, uint32_t* remote_key) = 0;
+  /// Ends the peer's access to an exposed slab. OnSent(token) says, in its turn, when nothing of
+  /// the peer's can reach the memory any more. After OnReleased nothing is exposed either.
+  virtual Failure Revoke(Slab* slab, uint64_t token) = 0;
+
+  /// The slab of this endpoint's device that holds all of these bytes, wherever they came from
+  /// (they may be sent from it in place); empty if there is none.
+  [[nodiscard]] virtual SlabRef FindSlab(std::span<const std::byte> bytes) const = 0;
+  /// The key for sending from a registration over this endpoint; nothing while it is not ready, or
+  /// when it has failed.
+  [[nodiscard]] virtual std::optional<uint32_t> LocalKey(
+      const Registration& registration) const = 0;
+
+  /// Lends up to `count` receive requests beyond receive_requests(), of those that all connections
+  /// share; returns how many. They go back with GiveCredits, or with the end of the endpoint.
+  virtual uint32_t TakeCredits(uint32_t count) = 0;
+  virtual void GiveCredits(uint32_t count) = 0;
 
   /// Ends the traffic at once, in both directions, and lets the peer see a disconnect. The memory
   /// stays. No event but OnReleased follows.
@@ -137,7 +170,8 @@ class Endpoint {
   /// was sent. OnReleased follows, and then the endpoint may be destroyed, not earlier.
   virtual void Release() = 0;
 
-  /// Requests that may be posted and not yet reported by OnSent.
+  /// Requests that may be posted and not yet reported by OnSent. Revoke counts as one; Expose does
+  /// too, until OnSent has come for the request posted next.
   [[nodiscard]] virtual uint32_t send_requests_max() const = 0;
   /// Messages the peer may send without a word from us (credits), not counting kControlMessages.
   [[nodiscard]] virtual uint32_t receive_requests() const = 0;
@@ -178,7 +212,14 @@ struct Target {
 };
 
 struct FabricStats {
+  /// Registered memory of every kind.
   uint64_t pinned_bytes = 0;
+  /// Of these, slabs: all of the pools, and those in use.
+  uint64_t slab_bytes = 0;
+  uint64_t slab_bytes_used = 0;
+  /// Registrations of memory that is not the fabric's, made so far, and those there are now.
+  uint64_t registrations_made = 0;
+  uint32_t registrations = 0;
   uint64_t completions = 0;
   uint32_t queue_pairs = 0;
 };
@@ -192,8 +233,10 @@ class Fabric {
   /// Delivers up to about `budget` events; true if it stopped for the budget.
   virtual bool Poll(uint32_t budget) = 0;
   /// Asks for fd() to become readable. True when something was not armed before: what came in
-  /// between is not announced, so Poll must look once more, and Arm be asked again.
+  /// between is not announced, so PollArmed must look for it.
   virtual bool Arm() = 0;
+  /// As Poll, for what Arm may have missed, and nothing else.
+  virtual bool PollArmed(uint32_t budget) = 0;
 
   /// Starts finding a way; OnRouted or OnConnectFailed follows. Null with `failure` set when that
   /// is known at once (an address that is not numeric, say).
@@ -201,6 +244,20 @@ class Fabric {
                                             Failure* failure) = 0;
   virtual std::unique_ptr<Listener> Listen(const Address& address, int backlog,
                                            ListenerEvents* events, Failure* failure) = 0;
+
+  /// Registers memory of the caller for sending, on every device that is open; the endpoints say
+  /// with LocalKey whether it is ready. Never blocks. `released` is called from Poll once nothing
+  /// is registered any more, which is some time after the last reference is gone; until then, and
+  /// that includes the end of the fabric, the memory must not be freed or given to others.
+  virtual RegistrationRef Register(std::span<const std::byte> memory,
+                                   std::function<void()> released) = 0;
+
+  /// Lets go of what has not been needed for some seconds. True while there is something left to
+  /// look after, and then it should be called again in a second or so.
+  virtual bool Tidy() = 0;
+
+  /// Milliseconds of a clock that never goes back; the simulation has its own.
+  [[nodiscard]] virtual uint64_t now_ms() const = 0;
 
   /// Whether what is opened only once has been opened, so that connecting takes no longer than the
   /// network does.

@@ -39,6 +39,8 @@ enum class Status : int32_t {
   kDeviceResources = 206,
   kDeviceUnsuitable = 207,
   kNotBuilt = 208,
+  kPinnedLimit = 209,
+  kQueuePairLimit = 210,
 };
 
 /// What the detail of a failure is; lib/native.ts has the same numbers.

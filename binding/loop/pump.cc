@@ -35,15 +35,14 @@ int Pump::Start() {
 
 void Pump::Round() {
   bool more = fabric_->Poll(kBudget);
-  // What came between the last look and the arming is announced by nobody: look again, and go to
-  // sleep only when everything was armed before the last look.
-  for (int looks = 0; !more && fabric_->Arm(); looks++) {
-    more = looks == kLooksMax || fabric_->Poll(kBudget);
-  }
   uv_idle_stop(&idle_);
-  if (more) RunSoon();
-  // Last: it may close the pump.
+  // Before arming: what the program's answers bring about is then found without a wake-up.
   delivered_();
+  if (closed_ != nullptr) return;
+  const bool armed = !more && fabric_->Arm();
+  if (armed) more = fabric_->PollArmed(kBudget);
+  if (more) RunSoon();
+  if (armed) delivered_();
 }
 
 void Pump::RunSoon() {

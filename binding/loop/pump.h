@@ -9,13 +9,13 @@
 namespace rdma_net::loop {
 
 /// Joins a fabric to a libuv loop. That the fabric's descriptor is readable means no more than
-/// "look": a wake-up drains with a budget, arms, and looks again until nothing was left to arm;
-/// what is over the budget goes to the next turn of the loop, so that nothing else on it starves.
+/// "look": a wake-up drains with a budget, hands on what was found, arms, and looks once more for
+/// what came in between; what is over the budget goes to the next turn of the loop, so that nothing
+/// else on it starves.
 ///
-///     readable --> Poll(budget) --all taken--> Arm --all was armed--> delivered(), sleep
-///                   ^   |                       |
-///                   |   +-- more --> next turn  |
-///                   +-------- newly armed ------+
+///     readable --> Poll(budget) --> delivered() --all taken--> Arm --> PollArmed --> delivered()
+///                                        |
+///                                        +-- more --> next turn
 class Pump {
  public:
   /// @param delivered called after each round, to hand on what the events left behind
@@ -44,7 +44,6 @@ class Pump {
 
  private:
   static constexpr uint32_t kBudget = 256;
-  static constexpr int kLooksMax = 4;
 
   void Round();
   void OnHandleClosed();

@@ -22,6 +22,7 @@ enum class EventKind : int32_t {
   kListening = 10,
   kListenFailed = 11,
   kOpened = 12,
+  kSent = 13,
 };
 
 /// The Int32Array that carries a batch of events to JavaScript: records of kWords words, written

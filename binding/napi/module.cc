@@ -1,10 +1,16 @@
 #include <napi.h>
 
+#include <cstring>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "napi/backing_store.h"
+#include "napi/objects.h"
 #include "napi/transport.h"
+#include "napi/view_buffer.h"
 
 #if RDMA_NET_HAS_VERBS
 #include "verbs/verbs_fabric.h"
@@ -18,8 +24,10 @@ namespace {
 using fabric::Status;
 using stream::Connection;
 
-constexpr size_t kBufferBytesMin = 4096;
-constexpr size_t kBufferBytesMax = size_t{64} << 20;
+constexpr double kReceiveBytesMin = 64 << 10;
+constexpr double kSendBytesMin = 4 << 10;
+constexpr double kBufferBytesMax = 64 << 20;
+constexpr double kPinnedBytesMin = 1 << 20;
 
 Transport* Self(const Napi::CallbackInfo& info) {
   return static_cast<Transport*>(info.Data());
@@ -84,6 +92,47 @@ Napi::Value Write(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), result);
 }
 
+Napi::Value ReadInPlace(const Napi::CallbackInfo& info) {
+  Connection* connection = Self(info)->connection(Id(info));
+  if (connection == nullptr) return info.Env().Undefined();
+  std::optional<stream::View> view = connection->ReadInPlace();
+  return view ? ViewBuffer(info.Env(), std::move(*view)) : info.Env().Undefined();
+}
+
+void SetReadInPlace(const Napi::CallbackInfo& info) {
+  Connection* connection = Self(info)->connection(Id(info));
+  if (connection != nullptr) connection->SetReadInPlace(info[1].As<Napi::Boolean>());
+}
+
+Napi::Value WriteInPlace(const Napi::CallbackInfo& info) {
+  const uint32_t registration = info[4].As<Napi::Number>().Uint32Value();
+  const auto owner = [&info]() -> std::shared_ptr<void> {
+    const Napi::Value buffer = info[1].As<Napi::Uint8Array>().ArrayBuffer();
+    // A shared one can be written to by others, and cannot be detached.
+    return buffer.IsArrayBuffer() ? HoldBackingStore(buffer.As<Napi::ArrayBuffer>()) : nullptr;
+  };
+  const int32_t result = Self(info)->WriteInPlace(Id(info), Bytes(info, 1), registration, owner);
+  return Napi::Number::New(info.Env(), result);
+}
+
+void Flush(const Napi::CallbackInfo& info) {
+  Connection* connection = Self(info)->connection(Id(info));
+  if (connection != nullptr) connection->Flush();
+}
+
+Napi::Value Register(const Napi::CallbackInfo& info) {
+  const uint32_t id = Self(info)->Register(info[0].As<Napi::ArrayBuffer>());
+  return Napi::Number::New(info.Env(), id);
+}
+
+void Unregister(const Napi::CallbackInfo& info) {
+  Self(info)->Unregister(info[0].As<Napi::Number>().Uint32Value());
+}
+
+void SetKeepAlive(const Napi::CallbackInfo& info) {
+  Self(info)->SetKeepAlive(Id(info), info[1].As<Napi::Number>().Uint32Value());
+}
+
 Napi::Value Shutdown(const Napi::CallbackInfo& info) {
   Connection* connection = Self(info)->connection(Id(info));
   return StatusValue(info, connection == nullptr ? Status::kNotConnected : connection->Shutdown());
@@ -110,71 +159,26 @@ const fabric::Endpoint* FindEndpoint(const Napi::CallbackInfo& info) {
   return connection == nullptr ? nullptr : connection->endpoint();
 }
 
-Napi::Value AddressObject(Napi::Env env, const fabric::Address& address) {
-  if (address.host.empty()) return env.Undefined();
-  Napi::Object object = Napi::Object::New(env);
-  object["address"] = address.host;
-  object["port"] = address.port;
-  object["family"] = address.ipv6 ? "IPv6" : "IPv4";
-  return object;
-}
-
 Napi::Value LocalEndpoint(const Napi::CallbackInfo& info) {
   const fabric::Endpoint* endpoint = FindEndpoint(info);
   if (endpoint == nullptr) return info.Env().Undefined();
-  return AddressObject(info.Env(), endpoint->local_address());
+  return EndpointObject(info.Env(), endpoint->local_address());
 }
 
 Napi::Value RemoteEndpoint(const Napi::CallbackInfo& info) {
   const fabric::Endpoint* endpoint = FindEndpoint(info);
   if (endpoint == nullptr) return info.Env().Undefined();
-  return AddressObject(info.Env(), endpoint->remote_address());
-}
-
-Napi::Object CountersObject(Napi::Env env, const stream::Counters& counters) {
-  Napi::Object object = Napi::Object::New(env);
-  object["bytesReceived"] = static_cast<double>(counters.bytes_received);
-  object["bytesSent"] = static_cast<double>(counters.bytes_sent);
-  object["bytesReceivedCopied"] = static_cast<double>(counters.bytes_received_copied);
-  object["bytesSentCopied"] = static_cast<double>(counters.bytes_sent_copied);
-  object["messagesReceived"] = static_cast<double>(counters.messages_received);
-  object["messagesSent"] = static_cast<double>(counters.messages_sent);
-  object["workRequests"] = static_cast<double>(counters.work_requests);
-  object["creditStalls"] = static_cast<double>(counters.credit_stalls);
-  return object;
+  return EndpointObject(info.Env(), endpoint->remote_address());
 }
 
 Napi::Value Info(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   const Connection* connection = Self(info)->connection(Id(info));
-  const fabric::Endpoint* endpoint = FindEndpoint(info);
-  if (endpoint == nullptr) return env.Undefined();
-  const fabric::EndpointInfo hardware = endpoint->info();
-  Napi::Object object = Napi::Object::New(env);
-  object["device"] = hardware.device;
-  object["devicePort"] = hardware.device_port;
-  object["localGid"] = hardware.local_gid;
-  object["remoteGid"] = hardware.remote_gid;
-  object["queuePairNumber"] = hardware.queue_pair_number;
-  object["remoteQueuePairNumber"] = hardware.remote_queue_pair_number;
-  object["mtu"] = hardware.mtu_bytes;
-  object["peer"] = connection->peer_has_extension() ? "rdma-net" : "rsockets";
-  object["features"] = Napi::Array::New(env);
-  object["counters"] = CountersObject(env, connection->counters());
-  return object;
+  if (connection == nullptr || connection->endpoint() == nullptr) return info.Env().Undefined();
+  return ConnectionInfoObject(info.Env(), *connection);
 }
 
 Napi::Value Stats(const Napi::CallbackInfo& info) {
-  const Transport::Totals totals = Self(info)->totals();
-  Napi::Object object = Napi::Object::New(info.Env());
-  object["connections"] = totals.connections;
-  object["listeners"] = totals.listeners;
-  object["queuePairs"] = totals.fabric.queue_pairs;
-  object["pinnedBytes"] = static_cast<double>(totals.fabric.pinned_bytes);
-  object["wakeUps"] = static_cast<double>(totals.wake_ups);
-  object["completions"] = static_cast<double>(totals.fabric.completions);
-  object["counters"] = CountersObject(info.Env(), totals.counters);
-  return object;
+  return StatsObject(info.Env(), Self(info)->totals());
 }
 
 Napi::Value IsOpen(const Napi::CallbackInfo& info) {
@@ -195,6 +199,13 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   add.operator()<Establish>("establish");
   add.operator()<Read>("read");
   add.operator()<Write>("write");
+  add.operator()<ReadInPlace>("readInPlace");
+  add.operator()<SetReadInPlace>("setReadInPlace");
+  add.operator()<WriteInPlace>("writeInPlace");
+  add.operator()<Flush>("flush");
+  add.operator()<Register>("register");
+  add.operator()<Unregister>("unregister");
+  add.operator()<SetKeepAlive>("setKeepAlive");
   add.operator()<Shutdown>("shutdown");
   add.operator()<Close>("close");
   add.operator()<Reset>("reset");
@@ -210,36 +221,71 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   return object;
 }
 
-/// Reads an optional size in bytes; false with a RangeError pending when it is out of range.
-bool ReadSize(const Napi::Object& options, const char* name, size_t* bytes) {
-  const Napi::Value value = options.Get(name);
+/// A whole number that an option may be, with its limits.
+struct Range {
+  const char* name;
+  double min;
+  double max;
+};
+
+/// Reads an optional number; false with a RangeError pending when it is out of range.
+bool ReadNumber(const Napi::Object& options, const Range& range, size_t* number) {
+  const Napi::Value value = options.Get(range.name);
   if (value.IsUndefined()) return true;
-  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
-  if (number >= kBufferBytesMin && number <= kBufferBytesMax) {
-    // Two equal, aligned halves.
-    *bytes = static_cast<size_t>(number) / 4096 * 4096;
+  const double given = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
+  if (given >= range.min && given <= range.max) {
+    *number = static_cast<size_t>(given);
     return true;
   }
-  Napi::RangeError::New(options.Env(), std::string(name) + " must be a number of bytes from " +
-                                           std::to_string(kBufferBytesMin) + " to " +
-                                           std::to_string(kBufferBytesMax))
+  const auto text = [](double limit) { return std::to_string(static_cast<uint64_t>(limit)); };
+  Napi::RangeError::New(options.Env(), std::string(range.name) + " must be a number from " +
+                                           text(range.min) + " to " + text(range.max))
       .ThrowAsJavaScriptException();
   return false;
 }
 
+#if RDMA_NET_HAS_VERBS
+/// Reads `interface TransportOptions`; false with a RangeError pending.
+bool ReadOptions(const Napi::Value& value, stream::Options* stream,
+                 verbs::VerbsFabric::Options* verbs) {
+  if (value.IsObject()) {
+    const auto given = value.As<Napi::Object>();
+    constexpr double kCountMax = std::numeric_limits<int32_t>::max();
+    constexpr double kMost = double{1ULL << 50};
+    size_t queue_pairs = verbs->queue_pairs_max;
+    size_t pinned_bytes = verbs->pinned_bytes_max;
+    if (!ReadNumber(given, {"receiveBufferBytes", kReceiveBytesMin, kBufferBytesMax},
+                    &stream->receive.window_bytes) ||
+        !ReadNumber(given, {"sendBufferBytes", kSendBytesMin, kBufferBytesMax},
+                    &stream->send.ring_bytes) ||
+        !ReadNumber(given, {"pinnedBytesMax", kPinnedBytesMin, kMost}, &pinned_bytes) ||
+        !ReadNumber(given, {"queuePairsMax", 1, kCountMax}, &queue_pairs)) {
+      return false;
+    }
+    verbs->queue_pairs_max = static_cast<uint32_t>(queue_pairs);
+    verbs->pinned_bytes_max = pinned_bytes;
+  }
+  verbs->devices.send_bytes = stream->send.ring_bytes;
+  verbs->devices.receive_bytes = stream->receive.own_bytes;
+  return true;
+}
+#endif
+
 Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  stream::Options options;
-  if (info[1].IsObject()) {
-    const auto given = info[1].As<Napi::Object>();
-    if (!ReadSize(given, "receiveBufferBytes", &options.receive_bytes)) return env.Undefined();
-    if (!ReadSize(given, "sendBufferBytes", &options.send_bytes)) return env.Undefined();
-  }
 #if RDMA_NET_HAS_VERBS
-  auto fabric = std::make_unique<verbs::VerbsFabric>(verbs::DeviceOptions{
-      .queues = {}, .send_bytes = options.send_bytes, .receive_bytes = options.receive_bytes});
+  stream::Options stream;
+  verbs::VerbsFabric::Options verbs;
+  if (!ReadOptions(info[1], &stream, &verbs)) return env.Undefined();
+  fabric::Failure failure;
+  std::unique_ptr<fabric::Fabric> fabric = verbs::VerbsFabric::Create(verbs, &failure);
+  if (fabric == nullptr) {
+    Napi::Error::New(env, std::string("descriptors for RDMA: ") + std::strerror(failure.detail))
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
   Transport* transport =
-      Transport::Create(env, std::move(fabric), options, info[0].As<Napi::Function>());
+      Transport::Create(env, std::move(fabric), stream, info[0].As<Napi::Function>());
   if (transport == nullptr) return env.Undefined();
   return TransportObject(env, transport);
 #else

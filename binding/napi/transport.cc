@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "napi/listener_slot.h"
+
 namespace rdma_net::napi {
 
 using fabric::Failure;
@@ -22,44 +24,17 @@ constexpr uint64_t kTickMs = 1'000;
 /// What connections get at the end of their environment to say goodbye.
 constexpr uint64_t kFarewellMs = 300;
 constexpr uint32_t kFarewellBudget = 256;
-/// Most records that one connection can add.
-constexpr size_t kRecordsOfConnection = 9;
+/// NOT_IN_PLACE of lib/native.ts.
+constexpr int32_t kNotInPlace = -1000;
+/// And KEPT.
+constexpr int32_t kKept = -1001;
+constexpr size_t kInPlaceBytesMax = size_t{1} << 30;
 
 int32_t Negated(Status status) {
   return -static_cast<int32_t>(status);
 }
 
 }  // namespace
-
-/// A listener's place in the table; hears of it for the transport.
-class Transport::ListenerSlot final : public fabric::ListenerEvents {
- public:
-  ListenerSlot(Transport* transport, uint32_t id, uint64_t serial)
-      : transport_(transport), id_(id), serial_(serial) {}
-
-  [[nodiscard]] uint64_t serial() const { return serial_; }
-
-  std::unique_ptr<fabric::Listener> listener;
-
-  void OnListening() override {
-    transport_->OnListenerNews({.kind = EventKind::kListening, .id = id_, .failure = {}});
-  }
-  void OnListenFailed(Failure failure) override {
-    transport_->OnListenerNews({.kind = EventKind::kListenFailed, .id = id_, .failure = failure});
-  }
-  void OnRequest(std::unique_ptr<fabric::Endpoint> endpoint,
-                 std::span<const std::byte> data) override {
-    transport_->OnRequest(id_, std::move(endpoint), data);
-  }
-  void OnListenerReleased() override {
-    transport_->OnListenerNews({.kind = EventKind::kClosed, .id = id_, .failure = {}});
-  }
-
- private:
-  Transport* transport_;
-  uint32_t id_;
-  uint64_t serial_;
-};
 
 Transport::Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
                      const stream::Options& options, Napi::Function on_events)
@@ -69,6 +44,7 @@ Transport::Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fab
       async_context_(std::in_place, env, "rdma-net"),
       records_(env),
       fabric_(std::move(fabric)),
+      registrations_(fabric_.get()),
       pump_(loop, fabric_.get(), [this] { Deliver(); }) {}
 
 Transport::~Transport() = default;
@@ -159,8 +135,8 @@ void Transport::Close(uint32_t id) {
   if (slot.connection == nullptr) return;
   slot.connection->Close();
   if (slot.connection->state() != stream::State::kClosing) return;
-  lingering_.push_back({.id = id, .since_ms = uv_hrtime() / 1'000'000});
-  WatchLingering();
+  lingering_.push_back({.id = id, .since_ms = now_ms()});
+  Watch();
 }
 
 void Transport::Reset(uint32_t id) {
@@ -171,28 +147,82 @@ void Transport::Reset(uint32_t id) {
   slot.connection->Reset();
 }
 
-void Transport::SetRef(bool ref) {
-  ref_ = ref;
-  WatchLingering();
+int32_t Transport::WriteInPlace(uint32_t id, std::span<const std::byte> source,
+                                uint32_t registration,
+                                const std::function<std::shared_ptr<void>()>& owner) {
+  Connection* found = connection(id);
+  if (found == nullptr || found->endpoint() == nullptr) return Negated(Status::kNotConnected);
+  // What is taken must fit the result.
+  if (source.empty() || source.size() > kInPlaceBytesMax) return kNotInPlace;
+  size_t taken = 0;
+  Status status = Status::kOk;
+  if (std::optional<stream::Source> memory = FindSource(*found, source, registration)) {
+    status = found->WriteInPlace(source, std::move(*memory), &taken);
+    return status == Status::kOk ? static_cast<int32_t>(taken) : Negated(status);
+  }
+  std::shared_ptr<void> kept = found->can_copy(source.size()) ? nullptr : owner();
+  if (kept == nullptr) return kNotInPlace;
+  status = found->WriteHeld(source, std::move(kept), &taken);
+  if (status != Status::kOk) return Negated(status);
+  return taken > 0 ? kKept : 0;
 }
 
-void Transport::WatchLingering() {
-  const uint64_t now_ms = uv_hrtime() / 1'000'000;
-  std::erase_if(lingering_, [this, now_ms](const Lingering& lingering) {
-    Connection* connection = slots_[lingering.id].connection.get();
-    if (connection == nullptr || connection->state() != stream::State::kClosing) return true;
-    if (now_ms - lingering.since_ms < kLingerMs) return false;
-    connection->Reset();
-    return true;
-  });
-  if (!ending_ && lingering_.empty() == pump_.ticking()) {
-    if (pump_.ticking()) {
-      pump_.StopTicks();
+std::optional<stream::Source> Transport::FindSource(const Connection& connection,
+                                                    std::span<const std::byte> source,
+                                                    uint32_t registration) const {
+  const fabric::Endpoint& endpoint = *connection.endpoint();
+  if (fabric::RegistrationRef known = registrations_.Find(registration, source)) {
+    if (const std::optional<uint32_t> key = endpoint.LocalKey(*known)) {
+      return stream::Source{.memory = std::move(known), .local_key = *key};
+    }
+  } else if (fabric::SlabRef slab = endpoint.FindSlab(source)) {
+    const uint32_t key = slab->local_key();
+    return stream::Source{.memory = std::move(slab), .local_key = key};
+  }
+  return std::nullopt;
+}
+
+uint32_t Transport::Register(Napi::ArrayBuffer buffer) {
+  return ending_ ? 0 : registrations_.Add(buffer);
+}
+
+void Transport::SetKeepAlive(uint32_t id, uint64_t interval_ms) {
+  const Connection* found = connection(id);
+  if (found == nullptr || ending_) return;
+  keepalives_.Set(*found, interval_ms, now_ms());
+  Watch();
+}
+
+void Transport::SetRef(bool ref) {
+  ref_ = ref;
+  Watch();
+}
+
+void Transport::Watch() {
+  WatchLingering();
+  const bool needed = fabric_->Tidy() || !lingering_.empty() || !keepalives_.empty();
+  if (!ending_ && needed != pump_.ticking()) {
+    if (needed) {
+      pump_.StartTicks(kTickMs, [this] {
+        keepalives_.Tick(now_ms(), [this](uint32_t id) { return connection(id); });
+        Watch();
+      });
     } else {
-      pump_.StartTicks(kTickMs, [this] { WatchLingering(); });
+      pump_.StopTicks();
     }
   }
   pump_.SetRef(ref_ || !lingering_.empty());
+}
+
+void Transport::WatchLingering() {
+  const uint64_t now = now_ms();
+  std::erase_if(lingering_, [this, now](const Lingering& lingering) {
+    Connection* connection = slots_[lingering.id].connection.get();
+    if (connection == nullptr || connection->state() != stream::State::kClosing) return true;
+    if (now - lingering.since_ms < kLingerMs) return false;
+    connection->Reset();
+    return true;
+  });
 }
 
 // News from below.
@@ -217,137 +247,6 @@ void Transport::OnRequest(uint32_t listener_id, std::unique_ptr<fabric::Endpoint
   slots_[id].connection->Accept(std::move(endpoint), data);
 }
 
-// News to JavaScript.
-
-void Transport::Deliver() {
-  // At the end of the environment nothing of JavaScript may be touched, not even a scope.
-  std::optional<Napi::HandleScope> scope;
-  if (!ending_) scope.emplace(env_);
-  if (!opened_ && fabric_->open()) ReportOpened();
-  // News that JavaScript's calls bring about are handed on too, but not for ever in one turn.
-  constexpr int kRoundsMax = 4;
-  for (int round = 0; round < kRoundsMax; round++) {
-    if (news_.empty() && listener_news_.empty()) break;
-    for (Connection* connection : std::exchange(news_, {})) {
-      if (records_.count() + kRecordsOfConnection > EventRecords::kRecords) Send();
-      Report(connection);
-    }
-    for (const ListenerNews& news : std::exchange(listener_news_, {})) {
-      if (records_.full()) Send();
-      ReportListener(news);
-    }
-    Send();
-  }
-  if (!news_.empty() || !listener_news_.empty()) pump_.RunSoon();
-  WatchLingering();
-  // Last: it may be the end of this.
-  if (ending_) ContinueEnd();
-}
-
-/// Those that had to wait for the libraries hear that they wait no longer.
-void Transport::ReportOpened() {
-  opened_ = true;
-  for (uint32_t id = 0; id < slots_.size(); id++) {
-    if (connection(id) == nullptr) continue;
-    if (records_.full()) Send();
-    records_.Add(EventKind::kOpened, id);
-  }
-  Send();
-}
-
-void Transport::Report(Connection* connection) {
-  const uint32_t id = connection->id();
-  const uint32_t news = connection->TakeNews();
-  Slot& slot = slots_[id];
-  if (!slot.closed) {
-    if ((news & stream::kNewsResponse) != 0) records_.Add(EventKind::kResponse, id);
-    if ((news & stream::kNewsConnectFailed) != 0) {
-      records_.AddFailure(EventKind::kConnectFailed, id, connection->failure());
-      slot.closed = true;
-      slot.tell_closed = false;
-    }
-    if ((news & stream::kNewsAccepted) != 0) {
-      const Slot& listener = slots_[slot.accepted_by];
-      // The id may be another listener's by now.
-      const bool same =
-          listener.listener != nullptr && listener.listener->serial() == slot.accepted_by_serial;
-      if (!same || listener.closed || ending_) {
-        // The listener has been closed while the handshake went on.
-        slot.closed = true;
-        connection->Reset();
-      } else {
-        slot.tell_closed = true;
-        records_.Add(EventKind::kAccepted, id, static_cast<int32_t>(slot.accepted_by));
-      }
-    }
-  }
-  if (!slot.closed) {
-    if ((news & stream::kNewsReadable) != 0) {
-      const uint64_t bytes =
-          std::min<uint64_t>(connection->readable_bytes(), std::numeric_limits<int32_t>::max());
-      records_.Add(EventKind::kReadable, id, static_cast<int32_t>(bytes));
-    }
-    if ((news & stream::kNewsEnd) != 0) records_.Add(EventKind::kEnd, id);
-    if ((news & stream::kNewsWritable) != 0) records_.Add(EventKind::kWritable, id);
-    if ((news & stream::kNewsShutdownDone) != 0) records_.Add(EventKind::kShutdownDone, id);
-    if ((news & stream::kNewsFailed) != 0) {
-      records_.AddFailure(EventKind::kFailed, id, connection->failure());
-    }
-  }
-  if ((news & stream::kNewsClosed) != 0) ReportClosed(id);
-}
-
-void Transport::ReportClosed(uint32_t id) {
-  if (slots_[id].tell_closed) records_.Add(EventKind::kClosed, id);
-  closed_counters_.Add(slots_[id].connection->counters());
-  FreeId(id);
-}
-
-void Transport::ReportListener(const ListenerNews& news) {
-  Slot& slot = slots_[news.id];
-  switch (news.kind) {
-    case EventKind::kClosed:
-      if (slot.tell_closed) records_.Add(EventKind::kClosed, news.id);
-      FreeId(news.id);
-      break;
-    case EventKind::kListenFailed:
-      if (slot.closed) break;
-      records_.AddFailure(EventKind::kListenFailed, news.id, news.failure);
-      slot.tell_closed = false;
-      Close(news.id);
-      break;
-    default:
-      if (!slot.closed) records_.Add(news.kind, news.id);
-      break;
-  }
-}
-
-void Transport::Send() {
-  const auto count = static_cast<double>(records_.count());
-  records_.Clear();
-  if (count > 0 && !ending_) CallBack(count);
-  // Not before JavaScript has heard of their end.
-  free_ids_.insert(free_ids_.end(), freed_ids_.begin(), freed_ids_.end());
-  freed_ids_.clear();
-}
-
-void Transport::CallBack(double count) {
-  napi_value argument = Napi::Number::New(env_, count);
-  napi_value result = nullptr;
-  // Not through the C++ wrapper: the loop still runs for a moment after an environment has stopped
-  // to run JavaScript and before its cleanup hooks, and then this fails, and may.
-  napi_make_callback(env_, *async_context_, env_.Global(), on_events_.Value(), 1, &argument,
-                     &result);
-  bool pending = false;
-  napi_is_exception_pending(env_, &pending);
-  if (!pending) return;
-  // The program's listeners have their own guard in JavaScript; what comes here is ours, and must
-  // be as loud as any uncaught exception.
-  napi_value exception = nullptr;
-  napi_get_and_clear_last_exception(env_, &exception);
-  napi_fatal_exception(env_, exception);
-}
-
 Transport::Totals Transport::totals() const {
   Totals totals;
   totals.wake_ups = pump_.wake_ups();
@@ -364,16 +263,16 @@ Transport::Totals Transport::totals() const {
 
 void Transport::Farewell(uint64_t timeout_ms) {
   for (uint32_t id = 0; id < slots_.size(); id++) Close(id);
-  const uint64_t deadline_ms = uv_hrtime() / 1'000'000 + timeout_ms;
+  const uint64_t deadline_ms = now_ms() + timeout_ms;
   const auto has_more_to_say = [](const Slot& slot) {
     return slot.connection != nullptr && slot.connection->state() == stream::State::kClosing;
   };
   while (std::any_of(slots_.begin(), slots_.end(), has_more_to_say)) {
-    const uint64_t now_ms = uv_hrtime() / 1'000'000;
-    if (now_ms >= deadline_ms) return;
+    const uint64_t now = now_ms();
+    if (now >= deadline_ms) return;
     if (fabric_->Poll(kFarewellBudget) || fabric_->Arm()) continue;
     pollfd wait = {.fd = fabric_->fd(), .events = POLLIN, .revents = 0};
-    poll(&wait, 1, static_cast<int>(deadline_ms - now_ms));
+    poll(&wait, 1, static_cast<int>(deadline_ms - now));
   }
 }
 
@@ -384,6 +283,7 @@ void Transport::BeginEnd() {
   on_events_.Reset();
   async_context_.reset();
   lingering_.clear();
+  registrations_.Clear();
   pump_.StopTicks();
   for (uint32_t id = 0; id < slots_.size(); id++) Close(id);
   pump_.StartTicks(kFarewellMs, [this] { CutEnd(); });

@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,8 @@
 #include "fabric/fabric.h"
 #include "loop/pump.h"
 #include "napi/event_records.h"
+#include "napi/keepalives.h"
+#include "napi/registrations.h"
 #include "stream/connection.h"
 
 namespace rdma_net::napi {
@@ -43,6 +46,16 @@ class Transport final : public stream::ConnectionObserver {
   /// Closes everything and waits, for so long at most, until what was taken has been sent: blocks.
   void Farewell(uint64_t timeout_ms);
 
+  /// Bytes taken, a negated status, or NOT_IN_PLACE or KEPT of lib/native.ts.
+  /// @param owner keeps `source` alive, if it can be had: bytes that are not registered are then
+  ///   taken all the same, and copied as there is room
+  int32_t WriteInPlace(uint32_t id, std::span<const std::byte> source, uint32_t registration,
+                       const std::function<std::shared_ptr<void>()>& owner);
+  /// An id, or 0.
+  uint32_t Register(Napi::ArrayBuffer buffer);
+  void Unregister(uint32_t registration) { registrations_.Remove(registration); }
+  void SetKeepAlive(uint32_t id, uint64_t interval_ms);
+
   /// Null unless it is an open connection's id.
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;
   [[nodiscard]] bool open() const { return fabric_->open(); }
@@ -58,6 +71,7 @@ class Transport final : public stream::ConnectionObserver {
   [[nodiscard]] Totals totals() const;
 
   void OnNews(stream::Connection* connection) override;
+  [[nodiscard]] uint64_t now_ms() const override { return fabric_->now_ms(); }
 
  private:
   class ListenerSlot;
@@ -87,6 +101,10 @@ class Transport final : public stream::ConnectionObserver {
   Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
             const stream::Options& options, Napi::Function on_events);
 
+  /// Memory that may be sent from in place: of a registration, or of a slab.
+  [[nodiscard]] std::optional<stream::Source> FindSource(const stream::Connection& connection,
+                                                         std::span<const std::byte> source,
+                                                         uint32_t registration) const;
   uint32_t TakeId();
   void FreeId(uint32_t id);
   void OnRequest(uint32_t listener_id, std::unique_ptr<fabric::Endpoint> endpoint,
@@ -101,6 +119,8 @@ class Transport final : public stream::ConnectionObserver {
   void ReportListener(const ListenerNews& news);
   void Send();
   void CallBack(double count);
+  /// Sees to what needs a clock, and to that the clock runs while anything does.
+  void Watch();
   void WatchLingering();
 
   void BeginEnd();
@@ -119,6 +139,7 @@ class Transport final : public stream::ConnectionObserver {
   std::vector<stream::Connection*> news_;
   std::vector<ListenerNews> listener_news_;
   std::vector<Lingering> lingering_;
+  Keepalives keepalives_;
   stream::Counters closed_counters_;
   uint64_t listeners_made_ = 0;
   bool ref_ = false;
@@ -127,6 +148,7 @@ class Transport final : public stream::ConnectionObserver {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   // The pump goes before the fabric whose descriptor it watches.
   std::unique_ptr<fabric::Fabric> fabric_;
+  Registrations registrations_;
   loop::Pump pump_;
 };
 

@@ -1,42 +1,28 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <functional>
+#include <map>
 #include <memory>
-#include <random>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "sim/scheduler.h"
+#include "sim/sim_endpoint.h"
+#include "sim/sim_memory.h"
+#include "sim/sim_options.h"
 
 namespace rdma_net::sim {
 
-class SimEndpoint;
 class SimListener;
-
-struct SimOptions {
-  uint64_t seed = 1;
-  uint32_t send_requests = 16;
-  uint32_t receive_requests = 8;
-  /// Beyond the credits, for control messages.
-  uint32_t control_receives = 8;
-  uint32_t inline_bytes = 64;
-  /// Chance of a posted request to fail with a completion error, in 1 / 2^20.
-  uint32_t completion_errors = 0;
-  /// Chance of a request to be refused for want of memory, in 1 / 2^20.
-  uint32_t allocation_errors = 0;
-};
 
 /// A fabric without hardware for tests: connections between endpoints of one process, every step
 /// of every message and handshake a separate event, and the next event chosen by a seeded
 /// generator. A run depends on nothing but its seed. Order holds where RC queue pairs promise it,
-/// and nowhere else: messages of one direction, and completions of one queue.
-///
-///     Post -> wire --deliver--> peer's memory, peer's arrived queue --report--> OnMessage
-///               (waits while the peer has no receive)      own sent queue --report--> OnSent
+/// and nowhere else.
 class SimFabric final : public fabric::Fabric {
  public:
   explicit SimFabric(const SimOptions& options);
@@ -44,10 +30,14 @@ class SimFabric final : public fabric::Fabric {
   SimFabric& operator=(const SimFabric&) = delete;
   SimFabric(SimFabric&&) = delete;
   SimFabric& operator=(SimFabric&&) = delete;
-  ~SimFabric() override;
+  ~SimFabric() override = default;
 
   /// Runs one random event; false when there is none.
-  bool Step();
+  bool Step() { return scheduler_.Step(); }
+  /// No more faults from here on; what has failed stays so.
+  void EndFaults();
+  /// Takes the device away from under everything.
+  void RemoveDevice();
 
   [[nodiscard]] int fd() const override { return -1; }
   bool Poll(uint32_t budget) override;
@@ -58,114 +48,53 @@ class SimFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
+  fabric::RegistrationRef Register(std::span<const std::byte> memory,
+                                   std::function<void()> released) override;
+  bool PollArmed(uint32_t) override { return false; }
+  bool Tidy() override { return false; }
+  [[nodiscard]] uint64_t now_ms() const override { return scheduler_.now_ms(); }
   [[nodiscard]] bool open() const override { return true; }
   [[nodiscard]] std::string open_error() const override { return {}; }
   [[nodiscard]] fabric::FabricStats stats() const override;
   void Close() override {}
-  [[nodiscard]] bool closed() const override { return live_endpoints_ == 0; }
+  [[nodiscard]] bool closed() const override {
+    return endpoints_.empty() && memory_.registrations() == 0;
+  }
 
   /// Failures that the simulation itself found: memory used after its end, or a queue overrun.
-  [[nodiscard]] const std::vector<std::string>& errors() const { return errors_; }
-  [[nodiscard]] size_t registered_regions() const { return memory_.size(); }
+  /// As a program does that sends from the pool in place.
+  fabric::SlabRef TakeSlab() { return memory_.TakeSlab(); }
+
+  [[nodiscard]] const Findings& errors() const { return errors_; }
+  [[nodiscard]] const SimMemory& memory() const { return memory_; }
+  /// What is lent of the receives that all share.
+  [[nodiscard]] uint32_t credits_lent() const {
+    return options_.shared_receives - shared_receives_;
+  }
+  [[nodiscard]] const Scheduler& scheduler() const { return scheduler_; }
 
  private:
   friend class SimEndpoint;
   friend class SimListener;
 
-  struct Memory {
-    std::unique_ptr<std::byte[]> data;
-    size_t bytes;
-    bool remote;
-    SimEndpoint* owner;
-  };
-
-  uint32_t Random(uint32_t below);
-  bool Chance(uint32_t per_million);
-  void Schedule(std::function<void()> event) { events_.push_back(std::move(event)); }
   void Error(std::string what) { errors_.push_back(std::move(what)); }
-  /// Memory under a key, if the range is inside of it and its owner lives; null otherwise.
-  std::byte* Resolve(uint32_t key, uint64_t address, uint64_t bytes, bool remote);
+  bool HandshakeFails() { return scheduler_.Chance(options_.handshake_errors); }
+  /// How many of those that wait are reported together.
+  uint32_t Batch(size_t waiting);
+  /// Connection data as it arrives: some devices fill it up with zeros.
+  std::vector<std::byte> Padded(std::span<const std::byte> data, size_t bytes_max);
 
   SimOptions options_;
-  std::mt19937_64 generator_;
-  std::vector<std::function<void()>> events_;
-  std::vector<SimEndpoint*> active_;
+  Scheduler scheduler_;
+  Findings errors_;
+  SimMemory memory_;
+  /// In the order of their creation, for what concerns all of them.
+  std::map<uint64_t, SimEndpoint*> endpoints_;
   std::unordered_map<uint16_t, SimListener*> listeners_;
-  std::unordered_map<uint32_t, Memory> memory_;
-  uint32_t next_key_ = 1;
-  uint32_t live_endpoints_ = 0;
+  uint64_t endpoints_made_ = 0;
+  uint32_t shared_receives_;
   uint64_t completions_ = 0;
-  std::vector<std::string> errors_;
-};
-
-/// One end in the simulation. Public for tests that play a hostile peer: what it posts is sent
-/// as it is.
-class SimEndpoint final : public fabric::Endpoint {
- public:
-  SimEndpoint(SimFabric* fabric, fabric::EndpointEvents* events);
-  SimEndpoint(const SimEndpoint&) = delete;
-  SimEndpoint& operator=(const SimEndpoint&) = delete;
-  SimEndpoint(SimEndpoint&&) = delete;
-  SimEndpoint& operator=(SimEndpoint&&) = delete;
-  ~SimEndpoint() override;
-
-  void Attach(fabric::EndpointEvents* events) override { events_ = events; }
-  fabric::Failure Connect(std::span<const std::byte> data) override;
-  fabric::Failure Establish() override;
-  fabric::Failure Accept(std::span<const std::byte> data) override;
-  fabric::Failure Post(const fabric::WriteRequest& request) override;
-  fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
-  void Free(const fabric::Region& region) override;
-  void Abort() override;
-  void Release() override;
-
-  [[nodiscard]] uint32_t send_requests_max() const override;
-  [[nodiscard]] uint32_t receive_requests() const override;
-  [[nodiscard]] uint32_t inline_bytes_max() const override;
-  [[nodiscard]] fabric::Address local_address() const override { return {"10.0.0.1", 1, false}; }
-  [[nodiscard]] fabric::Address remote_address() const override { return {"10.0.0.2", 2, false}; }
-  [[nodiscard]] fabric::EndpointInfo info() const override { return {}; }
-
- private:
-  friend class SimFabric;
-
-  struct Posted {
-    fabric::WriteRequest request;
-    /// The bytes, of inline requests only: others are read when they are delivered.
-    std::vector<std::byte> inline_data;
-  };
-  struct Arrived {
-    uint32_t immediate;
-    uint32_t bytes;
-  };
-
-  [[nodiscard]] uint32_t Runnable() const;
-  void Run(uint32_t choice);
-  void Deliver();
-  void ReportMessage();
-  void ReportSent();
-  void Break(fabric::Failure failure);
-  /// The peer learns of the end, after what was delivered to it.
-  void TellPeer();
-  void Later(std::function<void()> event);
-
-  SimFabric* fabric_;
-  fabric::EndpointEvents* events_;
-  SimEndpoint* peer_ = nullptr;
-  uint16_t target_port_ = 0;
-  bool open_ = false;
-  /// The queue pair is in error: what is posted gets flushed.
-  bool broken_ = false;
-  bool quiet_ = false;
-  bool released_ = false;
-  bool disconnect_pending_ = false;
-  uint32_t in_use_ = 0;
-  uint32_t receives_;
-  std::deque<Posted> wire_;
-  std::deque<Arrived> arrived_;
-  std::deque<uint64_t> sent_;
-  /// Expires with the endpoint, for events that are scheduled.
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool removed_ = false;
 };
 
 class SimListener final : public fabric::Listener {

@@ -6,33 +6,19 @@
 #include <span>
 
 #include "fabric/fabric.h"
-#include "stream/receive_window.h"
-#include "stream/send_ring.h"
-#include "stream/send_window.h"
+#include "stream/control_allowance.h"
+#include "stream/counters.h"
+#include "stream/outbox.h"
+#include "stream/receiver.h"
+#include "stream/sender.h"
 #include "stream/state.h"
 #include "stream/wire.h"
 
 namespace rdma_net::stream {
 
 struct Options {
-  /// Receive memory of a connection, two buffers of half of it.
-  size_t receive_bytes = 128 * 1024;
-  /// Send memory of a connection that has something to send.
-  size_t send_bytes = 256 * 1024;
-};
-
-/// Bytes are of the stream, without protocol; see Counters in lib/native.ts.
-struct Counters {
-  uint64_t bytes_received = 0;
-  uint64_t bytes_sent = 0;
-  uint64_t bytes_received_copied = 0;
-  uint64_t bytes_sent_copied = 0;
-  uint64_t messages_received = 0;
-  uint64_t messages_sent = 0;
-  uint64_t work_requests = 0;
-  uint64_t credit_stalls = 0;
-
-  void Add(const Counters& other);
+  ReceiveOptions receive;
+  SendOptions send;
 };
 
 /// What a connection has to say; a set of these, taken with TakeNews.
@@ -46,15 +32,19 @@ enum News : uint32_t {
   kNewsShutdownDone = 1U << 6,
   kNewsFailed = 1U << 7,
   kNewsClosed = 1U << 8,
+  kNewsSent = 1U << 9,
 };
 
 class Connection;
 
-/// Told when a connection has news, once until they are taken. It may be called from inside calls
-/// of Connection: take the news later, from the loop.
+/// Whoever owns connections.
 class ConnectionObserver {
  public:
+  /// A connection has news; said once until they are taken. It may be called from inside calls of
+  /// Connection: take the news later, from the loop.
   virtual void OnNews(Connection* connection) = 0;
+  /// Milliseconds of a clock that never goes back.
+  [[nodiscard]] virtual uint64_t now_ms() const = 0;
 
  protected:
   ~ConnectionObserver() = default;
@@ -80,11 +70,33 @@ class Connection final : public fabric::EndpointEvents {
   /// Active side, after kNewsResponse.
   fabric::Failure Establish();
 
-  [[nodiscard]] uint64_t readable_bytes() const;
+  /// What Read or ReadInPlace can take now.
+  [[nodiscard]] uint64_t readable_bytes() const { return receiver_.readable_bytes(); }
+  /// Copies out; returns bytes. Fewer than there is room for may have been all, or ReadInPlace has
+  /// the next ones.
   size_t Read(std::span<std::byte> target);
+  /// The next bytes where they lie; nothing when they must be copied.
+  std::optional<View> ReadInPlace();
+  /// Whether ReadInPlace is going to be asked; true at first.
+  void SetReadInPlace(bool wanted) { receiver_.SetInPlace(wanted); }
   /// Takes bytes to send; kNewsWritable follows a short count. `more` holds the last bytes back for
   /// the next call. Fails with kBrokenPipe after Shutdown, or when the peer has long closed.
   fabric::Status Write(std::span<const std::byte> source, bool more, size_t* taken);
+  /// Sends from where the bytes are, which nobody may change until kNewsSent has counted this call
+  /// (TakeSentCount), and what is written there later may still reach a peer that has closed, which
+  /// throws it away. Takes all (at least 1), or nothing: kNewsWritable follows.
+  fabric::Status WriteInPlace(std::span<const std::byte> source, Source memory, size_t* taken);
+  /// Whether Write would take so many bytes.
+  [[nodiscard]] bool can_copy(size_t bytes) const { return sender_.can_copy(bytes); }
+  /// The same for bytes that must be copied, as there is room: `owner` keeps them until then.
+  fabric::Status WriteHeld(std::span<const std::byte> source, std::shared_ptr<void> owner,
+                           size_t* taken);
+  /// Sends what was held back for more.
+  void Flush();
+  /// Writes in place that ended since the last call.
+  uint32_t TakeSentCount();
+  /// Sends a message without meaning, if nothing else is under way: the peer's device must answer.
+  void SendKeepalive();
   fabric::Status Shutdown();
   void Close();
   void Reset();
@@ -95,6 +107,9 @@ class Connection final : public fabric::EndpointEvents {
   [[nodiscard]] const fabric::Failure& failure() const { return failure_; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] bool peer_has_extension() const { return peer_.has_extension; }
+  [[nodiscard]] bool peer_ends_buffers() const {
+    return (peer_.features & wire::kFeatureBufferEnd) != 0;
+  }
   /// Whether nobody outside has heard of the connection, or was told that it could not be made.
   [[nodiscard]] bool silent() const { return silent_; }
   /// Null once released.
@@ -120,7 +135,6 @@ class Connection final : public fabric::EndpointEvents {
   /// Moves on; an event that may not happen is an engine error, and does nothing in production.
   bool Step(Event event);
   void Tell(uint32_t news);
-  fabric::Failure Prepare();
   fabric::Failure SavePeer(std::span<const std::byte> data);
   size_t EncodeLocalData(
       std::span<std::byte, wire::kConnectDataBytes + wire::kExtensionBytes> out) const;
@@ -132,45 +146,42 @@ class Connection final : public fabric::EndpointEvents {
   void BeginRelease(Event event);
 
   void OnControl(uint32_t value);
+  void TellEnd();
+  void OnRevoked();
   void OnPeerGone();
+
+  /// Says whether a write may go on; a write that is lost without a word counts as taken.
+  fabric::Status CheckWritable(size_t bytes, size_t* taken);
+  /// As CheckWritable, for a write whose end is told.
+  bool BeginKept(size_t bytes, size_t* taken, fabric::Status* status);
 
   /// Posts what is due: buffers and credits, data, the end. Called after every change.
   void Pump();
-  bool PostUpdates();
-  bool PostData();
   bool PostEnd();
   void FinishClosing();
-  bool Post(const fabric::WriteRequest& request);
-  [[nodiscard]] bool control_available() const;
-  void NoteStall();
 
-  // Destroyed last to first: the windows and the ring are views of the endpoint's memory.
+  Counters counters_;
+  Outbox outbox_{&counters_};
+  Receiver receiver_;
+  Sender sender_;
+  ControlAllowance allowance_;
+  // Destroyed first: the memory of both directions is the endpoint's, and they do not touch it when
+  // they go.
   std::unique_ptr<fabric::Endpoint> endpoint_;
-  /// What the peer writes to (SendWindow::kSlotsBytes), then our outgoing buffer entries.
-  fabric::Region slots_;
-  fabric::Region receive_memory_;
-  std::optional<ReceiveWindow> receive_;
-  std::optional<SendWindow> send_;
-  SendRing ring_;
 
   uint32_t id_;
-  Options options_;
   ConnectionObserver* observer_;
   State state_ = State::kRouting;
   Shut shut_ = Shut::kOpen;
   Peer peer_end_ = Peer::kSending;
-  bool corked_ = false;
-  bool writer_waits_ = false;
-  bool stalled_ = false;
+  bool end_told_ = false;
   bool lost_write_ = false;
   bool silent_ = false;
   bool goodbye_ = false;
-  uint32_t entries_posted_ = 0;
-  uint32_t data_in_flight_ = 0;
-  uint32_t control_in_flight_ = 0;
   uint32_t news_ = 0;
+  /// Writes in place that went to nobody.
+  uint32_t lost_in_place_ = 0;
   fabric::Failure failure_;
-  Counters counters_;
   wire::ConnectData peer_;
 };
 

@@ -27,17 +27,16 @@ size_t SendRing::Write(std::span<const std::byte> source) {
   return bytes;
 }
 
-std::array<fabric::Segment, 2> SendRing::Post(uint32_t bytes) {
-  assert(bytes <= waiting_bytes());
+fabric::Segment SendRing::Post(uint32_t bytes_max) {
   const auto at = static_cast<size_t>((posted_ - base_) % memory_.bytes);
-  const auto first = static_cast<uint32_t>(std::min<size_t>(bytes, memory_.bytes - at));
+  const auto bytes = static_cast<uint32_t>(
+      std::min<uint64_t>({bytes_max, written_ - posted_, memory_.bytes - at}));
   posted_ += bytes;
-  return {fabric::Segment{memory_.data + at, first, memory_.local_key},
-          fabric::Segment{memory_.data, bytes - first, memory_.local_key}};
+  return {.data = memory_.data + at, .bytes = bytes, .local_key = memory_.local_key};
 }
 
 void SendRing::Complete(uint32_t bytes) {
-  assert(bytes <= in_flight_bytes());
+  assert(bytes <= posted_ - completed_);
   completed_ += bytes;
 }
 

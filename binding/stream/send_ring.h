@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 
@@ -8,14 +7,11 @@
 
 namespace rdma_net::stream {
 
-/// Bytes that were taken from the program and not yet by the peer's device, in registered memory.
+/// Registered memory that the bytes of small writes are gathered in, used in a circle.
 ///
-///        completed_          posted_           written_     (positions in the byte stream)
+///        completed_          posted_           written_     (counts of bytes, never reset)
 ///     ------|-------------------|-----------------|-------->
 ///           | in the device     | waiting         | free up to completed_ + bytes
-///
-/// `completed_` is what the peer's device has acknowledged: the position that a connection would
-/// have to be continued from.
 class SendRing {
  public:
   [[nodiscard]] bool has_memory() const { return !memory_.empty(); }
@@ -24,17 +20,15 @@ class SendRing {
   /// Gives the memory back, when idle.
   fabric::Region TakeMemory();
 
-  [[nodiscard]] uint64_t waiting_bytes() const { return written_ - posted_; }
-  [[nodiscard]] uint64_t in_flight_bytes() const { return posted_ - completed_; }
+  [[nodiscard]] size_t bytes() const { return memory_.bytes; }
   [[nodiscard]] bool idle() const { return written_ == completed_; }
   [[nodiscard]] uint64_t free_bytes() const { return memory_.bytes - (written_ - completed_); }
-  [[nodiscard]] uint64_t written_bytes() const { return written_; }
-  [[nodiscard]] uint64_t completed_bytes() const { return completed_; }
 
   /// Copies in as much as there is room for; returns bytes.
   size_t Write(std::span<const std::byte> source);
-  /// The next `bytes` (at most waiting_bytes()) to post: one segment, or two around the end.
-  std::array<fabric::Segment, 2> Post(uint32_t bytes);
+  /// The next bytes to post, at most `bytes_max` of those that wait and no further than the end of
+  /// the memory.
+  fabric::Segment Post(uint32_t bytes_max);
   /// The oldest `bytes` posted are complete.
   void Complete(uint32_t bytes);
   /// Forgets what waits: it will never be posted.
@@ -45,7 +39,7 @@ class SendRing {
   uint64_t written_ = 0;
   uint64_t posted_ = 0;
   uint64_t completed_ = 0;
-  /// Position in the stream that lies at the start of memory_.
+  /// The count that lies at the start of memory_.
   uint64_t base_ = 0;
 };
 

@@ -12,8 +12,9 @@ namespace rdma_net::stream {
 /// and the messages it lets us send. All numbers come from the peer and are checked here.
 class SendWindow {
  public:
-  /// Slots in our memory where the peer announces buffers (RS_SGL_SIZE of rsocket.c).
-  static constexpr uint32_t kSlots = 2;
+  /// Slots in our memory where the peer announces buffers. C rsockets has 2 of its own
+  /// (RS_SGL_SIZE of rsocket.c) and takes what we say as it comes.
+  static constexpr uint32_t kSlots = 8;
   static constexpr size_t kSlotsBytes = kSlots * wire::kBufferEntryBytes;
 
   /// @param peer checked connection data
@@ -26,21 +27,28 @@ class SendWindow {
   /// says where they go.
   wire::RemoteBuffer Take(uint32_t bytes);
 
-  /// A credit update; buffers may have come with it, in `slots` (kSlotsBytes of our memory that
-  /// the peer writes). A slot taken is zeroed.
-  wire::Violation OnUpdate(uint32_t value, std::span<std::byte> slots);
+  /// Leaves what remains of the current buffer unused, if something was put in it.
+  void EndBuffer();
+
+  /// A credit update, by which `written` bytes of `slots` (kSlotsBytes of our memory that the peer
+  /// writes) were written: a buffer, or nothing. A slot taken is zeroed.
+  wire::Violation OnUpdate(uint32_t value, uint32_t written, std::span<std::byte> slots);
 
  private:
   wire::Violation OnCredits(uint16_t limit);
+  void DropBuffer();
 
+  /// A ring: the current one is at first_.
   std::array<wire::RemoteBuffer, kSlots> buffers_;
+  uint32_t first_ = 0;
   uint32_t buffers_count_ = 1;
+  /// The last Take left something of its buffer.
+  bool begun_ = false;
   uint32_t next_slot_ = 1;
 
   /// Both count messages and wrap at 2^16, as on the wire.
   uint16_t sent_ = 0;
   uint16_t limit_;
-  uint16_t credits_max_;
 };
 
 }  // namespace rdma_net::stream

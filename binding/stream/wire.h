@@ -25,12 +25,18 @@
 ///     +-----------------------------------------------------+
 ///
 ///     immediate:  31..29 operation   28..0 value
+///
+/// Between two of ours that both have kFeatureBufferEnd, the highest bit of the value of a data
+/// message (kBufferEndBit) means: this was the last for its buffer, though it is not full. What a
+/// large write ends with can so be handed over in place at once.
 namespace rdma_net::stream::wire {
 
 inline constexpr size_t kConnectDataBytes = 40;
 inline constexpr size_t kExtensionBytes = 16;
 inline constexpr size_t kBufferEntryBytes = 16;
 inline constexpr uint32_t kValueMax = (1U << 29) - 1;
+inline constexpr uint16_t kFeatureBufferEnd = 1U << 0;
+inline constexpr uint32_t kBufferEndBit = 1U << 28;
 
 /// What the peer did wrong; the numbers are shown to users as the detail of a failure.
 enum class Violation : int32_t {
@@ -53,7 +59,16 @@ enum class Violation : int32_t {
   kCreditsTooMany = 16,
   kTooManyBuffers = 17,
   kNotAMessage = 18,
+  kControlFlood = 19,
+  kUpdateLength = 20,
 };
+
+/// A violation as the failure of a connection.
+constexpr fabric::Failure FailureOf(Violation violation, fabric::Status status) {
+  return {.status = status,
+          .kind = fabric::DetailKind::kViolation,
+          .detail = static_cast<int32_t>(violation)};
+}
 
 enum class Operation : uint32_t {
   kData = 0,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
@@ -24,6 +25,36 @@ constexpr uint32_t kGroupConnectionsMax = 256;
 /// Blocks of send memory kept for the next connection that has something to send.
 constexpr size_t kSendPoolBlocks = 16;
 
+/// How many connections a group can have on a device; 0 if not even one. A device that has room for
+/// little lends nothing beyond what belongs to a connection.
+uint32_t GroupConnectionsMax(const ibv_device_attr& attributes, QueueSizes* sizes) {
+  const auto completions = static_cast<uint32_t>(std::max(attributes.max_cqe, 0));
+  const auto receives = static_cast<uint32_t>(std::max(attributes.max_srq_wr, 0));
+  if (completions < sizes->completions(kFirstGroupConnections) ||
+      receives < sizes->receives(kFirstGroupConnections)) {
+    sizes->lendable_per_group = 0;
+  }
+  const uint32_t shared = sizes->lendable_per_group;
+  if (completions < shared || receives < shared) return 0;
+  return std::min({kGroupConnectionsMax, (receives - shared) / (sizes->receives(1) - shared),
+                   (completions - shared) / (sizes->completions(1) - shared)});
+}
+
+/// Whether memory that is only sent from can be registered without being pinned. By way of the
+/// table of the context: the function of verbs.h would have to be linked.
+bool PagesOnDemand(ibv_context* context) {
+  const verbs_context* extended = verbs_get_ctx_op(context, query_device_ex);
+  if (extended == nullptr) return false;
+  ibv_device_attr_ex attributes{};
+  if (extended->query_device_ex(context, nullptr, &attributes, sizeof(attributes)) != 0) {
+    return false;
+  }
+  const ibv_odp_caps& capabilities = attributes.odp_caps;
+  const uint32_t wanted = IBV_ODP_SUPPORT_SEND | IBV_ODP_SUPPORT_WRITE;
+  return (capabilities.general_caps & IBV_ODP_SUPPORT) != 0 &&
+         (capabilities.per_transport_caps.rc_odp_caps & wanted) == wanted;
+}
+
 Failure ErrnoFailure(Status status) {
   const bool refused = errno == EACCES || errno == EPERM;
   return {.status = refused ? Status::kPermissionDenied : status,
@@ -34,9 +65,11 @@ Failure ErrnoFailure(Status status) {
 }  // namespace
 
 std::unique_ptr<Device> Device::Open(const Library* library, ibv_context* context,
-                                     const DeviceOptions& options,
-                                     std::atomic<uint64_t>* pinned_bytes, Failure* failure) {
-  std::unique_ptr<Device> device(new Device(library, options, pinned_bytes));
+                                     const DeviceOptions& options, Worker* worker, Budget* budget,
+                                     Failure* failure) {
+  static std::atomic<uint64_t> opened = 0;
+  std::unique_ptr<Device> device(new Device(library, options, worker, budget));
+  device->id_ = ++opened;
   device->name_ = library->get_device_name(context->device);
   *failure = device->OpenResources(context);
   if (!failure->ok()) return nullptr;
@@ -53,32 +86,41 @@ Failure Device::OpenResources(ibv_context* context) {
     errno = error;
     return ErrnoFailure(Status::kDeviceResources);
   }
-  const auto completions = static_cast<uint32_t>(std::max(attributes.max_cqe, 0));
-  const auto receives = static_cast<uint32_t>(std::max(attributes.max_srq_wr, 0));
-  const QueueSizes& sizes = options_.queues;
-  group_connections_max_ = std::min({kGroupConnectionsMax, receives / sizes.receives(),
-                                     completions / (sizes.receives() + sizes.send_requests)});
+  QueueSizes& sizes = options_.queues;
+  group_connections_max_ = GroupConnectionsMax(attributes, &sizes);
   if (group_connections_max_ == 0) return {.status = Status::kDeviceUnsuitable};
   next_group_connections_ = std::min(kFirstGroupConnections, group_connections_max_);
+  on_demand_ = PagesOnDemand(context);
 
   errno = 0;
   pd_ = library_->alloc_pd(context);
   if (pd_ == nullptr) return ErrnoFailure(Status::kDeviceResources);
-  channel_ = library_->create_comp_channel(context);
-  if (channel_ == nullptr) return ErrnoFailure(Status::kDeviceResources);
-  if (fcntl(channel_->fd, F_SETFL, fcntl(channel_->fd, F_GETFL) | O_NONBLOCK) != 0) {
-    return ErrnoFailure(Status::kDeviceResources);
-  }
-  Failure failure;
-  auto group =
-      QueueGroup::Create(library_, pd_, channel_, sizes, next_group_connections_, &failure);
+  slabs_.Open(pd_, attributes);
+  Failure failure = OpenChannel(context);
+  if (!failure.ok()) return failure;
+  auto group = QueueGroup::Create(library_, pd_, channel_, sizes, next_group_connections_, budget_,
+                                  &failure);
   if (group == nullptr) return failure;
   AddGroup(std::move(group));
+  return TryMemory();
+}
 
-  // What one connection needs must be had, or the device is of no use, and that should be known
-  // now and not at the first request.
+Failure Device::OpenChannel(ibv_context* context) {
+  channel_ = library_->create_comp_channel(context);
+  if (channel_ == nullptr) return ErrnoFailure(Status::kDeviceResources);
+  if (fcntl(channel_->fd, F_SETFL, fcntl(channel_->fd, F_GETFL) | O_NONBLOCK) != 0 ||
+      !async_events_.Open(context)) {
+    return ErrnoFailure(Status::kDeviceResources);
+  }
+  return {};
+}
+
+/// What one connection needs must be had, or the device is of no use, and that should be known now
+/// and not at the first request.
+Failure Device::TryMemory() {
+  Failure failure;
   auto receive = MemoryBlock::Create(library_, pd_, options_.receive_bytes, Access::kRemoteWrite,
-                                     pinned_bytes_, &failure);
+                                     budget_, &failure);
   if (receive == nullptr) return failure;
   auto send = TakeSendMemory(&failure);
   if (send == nullptr) return failure;
@@ -89,8 +131,19 @@ Failure Device::OpenResources(ibv_context* context) {
 Device::~Device() {
   groups_.clear();
   send_pool_.clear();
+  detached_.clear();
   if (channel_ != nullptr) library_->destroy_comp_channel(channel_);
   if (pd_ != nullptr) library_->dealloc_pd(pd_);
+}
+
+void Device::AddQueuePair(uint32_t number, Endpoint* endpoint) {
+  endpoints_[number] = endpoint;
+  slabs_.SetIdle(false);
+}
+
+bool Device::used() const {
+  return !waiting_.empty() || std::any_of(groups_.begin(), groups_.end(),
+                                          [](const auto& group) { return group->used() > 0; });
 }
 
 QueueGroup* Device::FindPlace() {
@@ -103,28 +156,32 @@ QueueGroup* Device::FindPlace() {
   return nullptr;
 }
 
-void Device::Reserve(Worker* worker, Reserved reserved) {
+void Device::Reserve(Reserved reserved) {
+  if (!budget_->has_queue_pair()) {
+    reserved({.status = Status::kQueuePairLimit}, nullptr);
+    return;
+  }
   if (QueueGroup* group = FindPlace(); group != nullptr) {
     reserved({}, group);
     return;
   }
   waiting_.push_back(std::move(reserved));
   if (std::exchange(making_group_, true)) return;
-  worker->Run([this, worker, connections = next_group_connections_]() -> Worker::Finish {
+  worker_->Run([this, connections = next_group_connections_]() -> Worker::Finish {
     Failure failure;
     // Shared only because a std::function must be copyable.
-    auto made = std::make_shared<std::unique_ptr<QueueGroup>>(
-        QueueGroup::Create(library_, pd_, channel_, options_.queues, connections, &failure));
-    return [this, worker, made, failure] { OnGroup(worker, std::move(*made), failure); };
+    auto made = std::make_shared<std::unique_ptr<QueueGroup>>(QueueGroup::Create(
+        library_, pd_, channel_, options_.queues, connections, budget_, &failure));
+    return [this, made, failure] { OnGroup(std::move(*made), failure); };
   });
 }
 
-void Device::OnGroup(Worker* worker, std::unique_ptr<QueueGroup> group, Failure failure) {
+void Device::OnGroup(std::unique_ptr<QueueGroup> group, Failure failure) {
   making_group_ = false;
   if (group != nullptr) AddGroup(std::move(group));
   for (Reserved& reserved : std::exchange(waiting_, {})) {
     if (failure.ok()) {
-      Reserve(worker, std::move(reserved));
+      Reserve(std::move(reserved));
     } else {
       reserved(failure, nullptr);
     }
@@ -142,20 +199,21 @@ std::unique_ptr<MemoryBlock> Device::TakeSendMemory(Failure* failure) {
     send_pool_.pop_back();
     return block;
   }
-  return MemoryBlock::Create(library_, pd_, options_.send_bytes, Access::kSend, pinned_bytes_,
-                             failure);
+  return MemoryBlock::Create(library_, pd_, options_.send_bytes, Access::kSend, budget_, failure);
 }
 
 void Device::GiveSendMemory(std::unique_ptr<MemoryBlock> block) {
   if (send_pool_.size() < kSendPoolBlocks) send_pool_.push_back(std::move(block));
 }
 
-void Device::ShrinkWhenIdle(Worker* worker) {
-  if (!endpoints_.empty() || send_pool_.empty()) return;
+void Device::ShrinkWhenIdle() {
+  if (!endpoints_.empty()) return;
+  slabs_.SetIdle(true);
+  if (send_pool_.empty()) return;
   // Shared only because a std::function must be copyable.
   auto pool = std::make_shared<std::vector<std::unique_ptr<MemoryBlock>>>();
   pool->swap(send_pool_);
-  worker->Run([pool]() -> Worker::Finish {
+  worker_->Run([pool]() -> Worker::Finish {
     pool->clear();
     return nullptr;
   });
@@ -164,7 +222,10 @@ void Device::ShrinkWhenIdle(Worker* worker) {
 void Device::OnChannelReadable() {
   ibv_cq* queue = nullptr;
   void* context = nullptr;
-  while (library_->get_cq_event(channel_, &queue, &context) == 0) {
+  // No group has more than one event for one arming, so that the last read need not fail.
+  auto armed = std::count_if(groups_.begin(), groups_.end(),
+                             [](const auto& group) { return group->armed(); });
+  while (armed-- > 0 && library_->get_cq_event(channel_, &queue, &context) == 0) {
     library_->ack_cq_events(queue, 1);
     static_cast<QueueGroup*>(context)->OnChannelEvent();
   }
@@ -209,7 +270,9 @@ void Device::Deliver(const ibv_wc& completion, QueueGroup* group) {
   if (completion.status != IBV_WC_SUCCESS) {
     endpoint->OnCompletionError(completion.status);
   } else if (!receive) {
-    endpoint->OnSent(completion.wr_id);
+    if (completion.opcode == IBV_WC_LOCAL_INV) endpoint->OnRevoked();
+    // Some providers report what is not signaled all the same.
+    if (completion.wr_id != kBindToken) endpoint->OnSent(completion.wr_id);
   } else if (completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM) {
     endpoint->OnMessage(ntohl(completion.imm_data), completion.byte_len);
   } else {

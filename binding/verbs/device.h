@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,9 +7,13 @@
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "verbs/async_events.h"
+#include "verbs/budget.h"
 #include "verbs/library.h"
 #include "verbs/memory_block.h"
 #include "verbs/queue_group.h"
+#include "verbs/registration.h"
+#include "verbs/slab_pool.h"
 #include "verbs/worker.h"
 
 namespace rdma_net::verbs {
@@ -23,37 +26,43 @@ struct DeviceOptions {
   size_t send_bytes = 256 * 1024;
   /// Receive memory a connection will ask for: registered once for trial.
   size_t receive_bytes = 128 * 1024;
+  SlabPool::Sizes slabs;
 };
 
-/// One RDMA device in one environment: protection domain, completion channel, queue groups and
-/// send memory, shared by all connections over it.
+/// One RDMA device in one environment: protection domain, completion channel, queue groups, slabs
+/// and send memory, shared by all connections over it.
 class Device {
  public:
   using Reserved = std::function<void(fabric::Failure, QueueGroup*)>;
 
   /// For the worker: opens everything that the first connections need.
   static std::unique_ptr<Device> Open(const Library* library, ibv_context* context,
-                                      const DeviceOptions& options,
-                                      std::atomic<uint64_t>* pinned_bytes,
+                                      const DeviceOptions& options, Worker* worker, Budget* budget,
                                       fabric::Failure* failure);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   Device(Device&&) = delete;
   Device& operator=(Device&&) = delete;
-  /// May block; no endpoint may be left.
+  /// For the worker, after Detach; no endpoint may be left.
   ~Device();
+  /// The last that the loop thread does with it, when no job of it is under way.
+  void Detach() { detached_ = slabs_.Detach(); }
 
   /// Finds a place for one more queue pair, making a new group on the worker when all are full.
-  void Reserve(Worker* worker, Reserved reserved);
-  void AddQueuePair(uint32_t number, Endpoint* endpoint) { endpoints_[number] = endpoint; }
+  void Reserve(Reserved reserved);
+  void AddQueuePair(uint32_t number, Endpoint* endpoint);
   void RemoveQueuePair(uint32_t number) { endpoints_.erase(number); }
+  /// Whether somebody has a place, or waits for one.
+  [[nodiscard]] bool used() const;
   [[nodiscard]] uint32_t queue_pairs() const { return static_cast<uint32_t>(endpoints_.size()); }
 
   /// Send memory of options().send_bytes, from the pool.
   std::unique_ptr<MemoryBlock> TakeSendMemory(fabric::Failure* failure);
   void GiveSendMemory(std::unique_ptr<MemoryBlock> block);
-  /// Unregisters the pool when no queue pair is left that could want it.
-  void ShrinkWhenIdle(Worker* worker);
+  [[nodiscard]] SlabPool& slabs() { return slabs_; }
+  [[nodiscard]] const SlabPool& slabs() const { return slabs_; }
+  /// Unregisters the pools when no queue pair is left that could want them.
+  void ShrinkWhenIdle();
 
   /// Takes the events off the channel; then completions may be found.
   void OnChannelReadable();
@@ -65,24 +74,40 @@ class Device {
   bool Arm();
 
   [[nodiscard]] int channel_fd() const { return channel_->fd; }
+  [[nodiscard]] AsyncEvents& async_events() { return async_events_; }
+  [[nodiscard]] RegistrationTarget registration_target() const {
+    return {.device_id = id_, .pd = pd_, .on_demand = on_demand_};
+  }
+  /// Unlike the address, never used again for another device.
+  [[nodiscard]] uint64_t id() const { return id_; }
   [[nodiscard]] ibv_pd* pd() const { return pd_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const DeviceOptions& options() const { return options_; }
-  [[nodiscard]] std::atomic<uint64_t>* pinned_bytes() const { return pinned_bytes_; }
+  [[nodiscard]] Budget* budget() const { return budget_; }
 
  private:
-  Device(const Library* library, const DeviceOptions& options, std::atomic<uint64_t>* pinned_bytes)
-      : library_(library), options_(options), pinned_bytes_(pinned_bytes) {}
+  Device(const Library* library, const DeviceOptions& options, Worker* worker, Budget* budget)
+      : library_(library),
+        options_(options),
+        worker_(worker),
+        budget_(budget),
+        async_events_(library),
+        slabs_(library, worker, budget, options.slabs) {}
   fabric::Failure OpenResources(ibv_context* context);
+  fabric::Failure OpenChannel(ibv_context* context);
+  fabric::Failure TryMemory();
   QueueGroup* FindPlace();
-  void OnGroup(Worker* worker, std::unique_ptr<QueueGroup> group, fabric::Failure failure);
+  void OnGroup(std::unique_ptr<QueueGroup> group, fabric::Failure failure);
   void AddGroup(std::unique_ptr<QueueGroup> group);
   void Deliver(const ibv_wc& completion, QueueGroup* group);
 
   const Library* library_;
   DeviceOptions options_;
-  std::atomic<uint64_t>* pinned_bytes_;
+  Worker* worker_;
+  Budget* budget_;
+  uint64_t id_ = 0;
   std::string name_;
+  bool on_demand_ = false;
   uint32_t group_connections_max_ = 0;
   uint32_t next_group_connections_ = 0;
   bool making_group_ = false;
@@ -96,6 +121,9 @@ class Device {
   ibv_comp_channel* channel_ = nullptr;
   std::vector<std::unique_ptr<QueueGroup>> groups_;
   std::vector<std::unique_ptr<MemoryBlock>> send_pool_;
+  AsyncEvents async_events_;
+  SlabPool slabs_;
+  std::vector<std::unique_ptr<ChunkRegistration>> detached_;
 };
 
 }  // namespace rdma_net::verbs

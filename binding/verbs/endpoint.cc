@@ -14,15 +14,25 @@
 namespace rdma_net::verbs {
 
 using fabric::Access;
-using fabric::DetailKind;
 using fabric::Failure;
 using fabric::Status;
 
 namespace {
 
 constexpr int kResolveTimeoutMs = 5000;
-/// 0.64 ms in the encoding of IBTA 9.7.5.2.8: how long a peer waits when it finds no receive.
-constexpr uint8_t kReceiverNotReadyTimer = 12;
+/// Both sides ask for all the patience that the fields can say.
+rdma_conn_param ConnectionParameters(std::span<const std::byte> data, size_t bytes_max,
+                                     const QueuePair& queue_pair) {
+  rdma_conn_param parameters{};
+  parameters.private_data = data.data();
+  parameters.private_data_len = static_cast<uint8_t>(std::min(data.size(), bytes_max));
+  parameters.flow_control = 1;
+  parameters.retry_count = 7;
+  parameters.rnr_retry_count = 7;
+  parameters.srq = 1;
+  parameters.qp_num = queue_pair.number();
+  return parameters;
+}
 
 std::string FormatGid(const ibv_gid& gid) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -85,12 +95,13 @@ void Endpoint::OnAddressResolved() {
 }
 
 void Endpoint::OnRouteResolved() {
-  fabric_->ReservePlace(id_->verbs, [weak = std::weak_ptr<Endpoint*>(self_)](
-                                        Failure failure, Device* device, QueueGroup* group) {
-    const std::shared_ptr<Endpoint*> self = weak.lock();
-    if (self != nullptr && !(*self)->quiet_) return (*self)->OnPlace(failure, device, group);
-    if (group != nullptr) group->GivePlace();
-  });
+  fabric_->devices()->ReservePlace(
+      id_->verbs,
+      [weak = std::weak_ptr<Endpoint*>(self_)](Failure failure, Device* device, QueueGroup* group) {
+        const std::shared_ptr<Endpoint*> self = weak.lock();
+        if (self != nullptr && !(*self)->quiet_) return (*self)->OnPlace(failure, device, group);
+        if (group != nullptr) group->GivePlace();
+      });
 }
 
 void Endpoint::OnPlace(Failure failure, Device* device, QueueGroup* group) {
@@ -102,85 +113,31 @@ void Endpoint::OnPlace(Failure failure, Device* device, QueueGroup* group) {
 Failure Endpoint::CreateQueuePair(Device* device, QueueGroup* group) {
   device_ = device;
   group_ = group;
-  const QueueSizes& sizes = device->options().queues;
-  ibv_qp_init_attr attributes{};
-  attributes.send_cq = group->completion_queue();
-  attributes.recv_cq = group->completion_queue();
-  attributes.srq = group->shared_receive_queue();
-  attributes.qp_type = IBV_QPT_RC;
-  attributes.sq_sig_all = 1;
-  attributes.cap.max_send_wr = sizes.send_requests;
-  attributes.cap.max_send_sge = 2;
-  attributes.cap.max_inline_data = sizes.inline_bytes;
-  queue_pair_ = fabric_->library().create_qp(device->pd(), &attributes);
-  if (queue_pair_ == nullptr && errno == EINVAL) {
-    // Some devices have no inline data at all.
-    attributes.cap.max_inline_data = 0;
-    queue_pair_ = fabric_->library().create_qp(device->pd(), &attributes);
-  }
-  if (queue_pair_ == nullptr) {
-    return {.status = Status::kDeviceResources, .kind = DetailKind::kErrno, .detail = errno};
-  }
-  inline_bytes_ = attributes.cap.max_inline_data;
-  device->AddQueuePair(queue_pair_->qp_num, this);
-  return {};
+  Failure failure;
+  queue_pair_ = QueuePair::Create(&fabric_->library(), device, group, &failure);
+  if (queue_pair_ != nullptr) device->AddQueuePair(queue_pair_->number(), this);
+  return failure;
 }
 
 Failure Endpoint::Connect(std::span<const std::byte> data) {
-  rdma_conn_param parameters{};
-  parameters.private_data = data.data();
-  parameters.private_data_len =
-      static_cast<uint8_t>(std::min(data.size(), fabric::kRequestDataBytesMax));
-  parameters.flow_control = 1;
-  parameters.retry_count = 7;
-  parameters.rnr_retry_count = 7;
-  parameters.srq = 1;
-  parameters.qp_num = queue_pair_->qp_num;
+  rdma_conn_param parameters =
+      ConnectionParameters(data, fabric::kRequestDataBytesMax, *queue_pair_);
   if (fabric_->library().connect(id_, &parameters) != 0) return FailureOfErrno(errno);
   return {};
 }
 
 Failure Endpoint::Establish() {
-  if (Failure failure = ModifyToReady(); !failure.ok()) return failure;
+  if (Failure failure = queue_pair_->MakeReady(id_); !failure.ok()) return failure;
   if (fabric_->library().establish(id_) != 0) return FailureOfErrno(errno);
   phase_ = Phase::kConnected;
   return {};
 }
 
 Failure Endpoint::Accept(std::span<const std::byte> data) {
-  if (Failure failure = ModifyToReady(); !failure.ok()) return failure;
-  rdma_conn_param parameters{};
-  parameters.private_data = data.data();
-  parameters.private_data_len =
-      static_cast<uint8_t>(std::min(data.size(), fabric::kResponseDataBytesMax));
-  parameters.flow_control = 1;
-  parameters.rnr_retry_count = 7;
-  parameters.srq = 1;
-  parameters.qp_num = queue_pair_->qp_num;
+  if (Failure failure = queue_pair_->MakeReady(id_); !failure.ok()) return failure;
+  rdma_conn_param parameters =
+      ConnectionParameters(data, fabric::kResponseDataBytesMax, *queue_pair_);
   if (fabric_->library().accept(id_, &parameters) != 0) return FailureOfErrno(errno);
-  return {};
-}
-
-Failure Endpoint::ModifyToReady() {
-  // Only now does the connection manager know the access rights and the path.
-  Failure failure = Modify(IBV_QPS_INIT);
-  if (failure.ok()) failure = Modify(IBV_QPS_RTR);
-  if (failure.ok()) failure = Modify(IBV_QPS_RTS);
-  return failure;
-}
-
-Failure Endpoint::Modify(ibv_qp_state state) {
-  ibv_qp_attr attributes{};
-  int mask = 0;
-  attributes.qp_state = state;
-  if (fabric_->library().init_qp_attr(id_, &attributes, &mask) != 0) return FailureOfErrno(errno);
-  if (state == IBV_QPS_RTR) {
-    attributes.min_rnr_timer = kReceiverNotReadyTimer;
-    mtu_bytes_ = 128U << static_cast<uint32_t>(attributes.path_mtu);
-  }
-  if (const int error = fabric_->library().modify_qp(queue_pair_, &attributes, mask); error != 0) {
-    return FailureOfErrno(error);
-  }
   return {};
 }
 
@@ -209,11 +166,10 @@ void Endpoint::OnCmEvent(const CmEvent& event) {
     case RDMA_CM_EVENT_REJECTED:
       // A peer that dies before it has seen the last word of the handshake rejects what is a
       // connection here.
-      if (phase_ >= Phase::kConnected) return OnCmGone(event);
+      if (phase_ >= Phase::kConnected) {
+        return OnGone(FailureOfCmEvent(event.type, event.status));
+      }
       Fail(FailureOfCmEvent(event.type, event.status));
-      break;
-    case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      OnCmGone(event);
       break;
     case RDMA_CM_EVENT_DISCONNECTED:
       OnCmDisconnected();
@@ -235,10 +191,18 @@ void Endpoint::OnCmDisconnected() {
 }
 
 /// The connection is no more, and no RDMA_CM_EVENT_DISCONNECTED will say so.
-void Endpoint::OnCmGone(const CmEvent& event) {
+void Endpoint::OnGone(Failure failure) {
   peer_disconnected_ = true;
   if (released_) return Destroy();
-  if (!quiet_) events_->OnBroken(FailureOfCmEvent(event.type, event.status));
+  if (!quiet_) events_->OnBroken(failure);
+}
+
+bool Endpoint::is_on(const ibv_context* context) const {
+  return !gone() && id_->verbs == context;
+}
+
+void Endpoint::OnDeviceLost() {
+  OnGone({.status = Status::kDeviceRemoved});
 }
 
 void Endpoint::OnMessage(uint32_t immediate, uint32_t bytes) {
@@ -262,28 +226,7 @@ void Endpoint::OnStray() {
 // Data and memory.
 
 Failure Endpoint::Post(const fabric::WriteRequest& request) {
-  std::array<ibv_sge, 2> segments{};
-  int count = 0;
-  for (const fabric::Segment& segment : request.segments) {
-    if (segment.bytes == 0) continue;
-    segments[static_cast<size_t>(count++)] = {.addr = reinterpret_cast<uint64_t>(segment.data),
-                                              .length = segment.bytes,
-                                              .lkey = segment.local_key};
-  }
-  ibv_send_wr work{};
-  work.wr_id = request.token;
-  work.sg_list = segments.data();
-  work.num_sge = count;
-  work.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-  work.send_flags = request.place_inline && count > 0 ? static_cast<unsigned>(IBV_SEND_INLINE) : 0U;
-  work.imm_data = htonl(request.immediate);
-  work.wr.rdma.remote_addr = request.remote_address;
-  work.wr.rdma.rkey = request.remote_key;
-  ibv_send_wr* bad = nullptr;
-  if (const int error = ibv_post_send(queue_pair_, &work, &bad); error != 0) {
-    return {.status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = error};
-  }
-  return {};
+  return queue_pair_->Post(request);
 }
 
 Failure Endpoint::Allocate(size_t bytes, Access access, fabric::Region* region) {
@@ -292,7 +235,7 @@ Failure Endpoint::Allocate(size_t bytes, Access access, fabric::Region* region) 
   std::unique_ptr<MemoryBlock> block =
       pooled ? device_->TakeSendMemory(&failure)
              : MemoryBlock::Create(&fabric_->library(), device_->pd(), bytes, access,
-                                   device_->pinned_bytes(), &failure);
+                                   device_->budget(), &failure);
   if (block == nullptr) return failure;
   *region = block->region();
   (pooled ? send_memory_ : receive_memory_).push_back(std::move(block));
@@ -310,18 +253,54 @@ void Endpoint::Free(const fabric::Region& region) {
   send_memory_.erase(found);
 }
 
-// The end.
-
-void Endpoint::StopTraffic() {
-  if (queue_pair_ == nullptr) return;
-  ibv_qp_attr attributes{};
-  attributes.qp_state = IBV_QPS_ERR;
-  fabric_->library().modify_qp(queue_pair_, &attributes, IBV_QP_STATE);
+bool Endpoint::can_revoke() const {
+  return device_ != nullptr && device_->slabs().can_revoke();
 }
+
+bool Endpoint::has_slab() const {
+  return device_ != nullptr && device_->slabs().HasSlab();
+}
+
+fabric::SlabRef Endpoint::TakeSlab() {
+  return device_ == nullptr ? fabric::SlabRef() : device_->slabs().Take();
+}
+
+Failure Endpoint::Expose(fabric::Slab* slab, uint32_t* remote_key) {
+  return queue_pair_->Expose(slab, remote_key);
+}
+
+Failure Endpoint::Revoke(fabric::Slab* slab, uint64_t token) {
+  return queue_pair_->Revoke(slab, token);
+}
+
+fabric::SlabRef Endpoint::FindSlab(std::span<const std::byte> bytes) const {
+  return device_ == nullptr ? fabric::SlabRef() : device_->slabs().Find(bytes);
+}
+
+std::optional<uint32_t> Endpoint::LocalKey(const fabric::Registration& registration) const {
+  if (device_ == nullptr) return std::nullopt;
+  // There are no others on a verbs fabric.
+  return static_cast<const OwnedRegistration&>(registration).LocalKey(device_->id());
+}
+
+uint32_t Endpoint::TakeCredits(uint32_t count) {
+  const uint32_t taken = group_ == nullptr ? 0 : group_->TakeReceives(count);
+  credits_taken_ += taken;
+  return taken;
+}
+
+void Endpoint::GiveCredits(uint32_t count) {
+  const uint32_t given = std::min(count, credits_taken_);
+  if (given == 0) return;
+  credits_taken_ -= given;
+  group_->GiveReceives(given);
+}
+
+// The end.
 
 void Endpoint::Abort() {
   if (std::exchange(quiet_, true)) return;
-  StopTraffic();
+  if (queue_pair_ != nullptr) queue_pair_->Stop();
   if (phase_ != Phase::kConnected) return;
   fabric_->library().disconnect(id_);
   phase_ = Phase::kDisconnecting;
@@ -341,38 +320,50 @@ void Endpoint::ReleaseNow() {
 void Endpoint::Destroy() {
   if (phase_ == Phase::kDestroying) return;
   phase_ = Phase::kDestroying;
-  if (queue_pair_ != nullptr) device_->RemoveQueuePair(queue_pair_->qp_num);
-  if (id_ != nullptr) fabric_->RemoveEndpoint(id_);
-  const auto finish = [this] {
-    for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
-    if (group_ != nullptr) group_->GivePlace();
-    if (device_ != nullptr) device_->ShrinkWhenIdle(fabric_->worker());
-    events_->OnReleased();
-  };
+  if (queue_pair_ != nullptr) device_->RemoveQueuePair(queue_pair_->number());
+  const auto finish = [this] { FinishDestroy(); };
   if (id_ == nullptr) return fabric_->worker()->Defer(finish);
+  fabric_->RemoveEndpoint(id_);
   fabric_->worker()->Defer([this, finish] {
     // Some providers drop what a queue pair has left in the completion queue: receives that are not
     // counted here would be missing from the shared queue for ever.
     if (device_ != nullptr) device_->DrainCompletions();
+    if (queue_pair_ != nullptr) queue_pair_->BeginDestroy();
     fabric_->worker()->Run([this, finish]() -> Worker::Finish {
       // Memory goes after the queue pair that may still be writing to it.
-      const Library& library = fabric_->library();
-      if (queue_pair_ != nullptr) library.destroy_qp(queue_pair_);
+      if (queue_pair_ != nullptr) queue_pair_->Destroy();
       receive_memory_.clear();
-      library.destroy_id(id_);
+      fabric_->library().destroy_id(id_);
       return finish;
     });
   });
 }
 
+void Endpoint::FinishDestroy() {
+  for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
+  if (queue_pair_ != nullptr) queue_pair_->FinishDestroy();
+  GiveCredits(credits_taken_);
+  if (group_ != nullptr) group_->GivePlace();
+  if (device_ != nullptr) device_->ShrinkWhenIdle();
+  // Before the owner is told: the device may be gone when the endpoint is destroyed.
+  queue_pair_.reset();
+  device_ = nullptr;
+  group_ = nullptr;
+  events_->OnReleased();
+}
+
 // What it is.
 
 uint32_t Endpoint::send_requests_max() const {
-  return device_->options().queues.send_requests;
+  return device_ == nullptr ? 0 : device_->options().queues.send_requests();
 }
 
 uint32_t Endpoint::receive_requests() const {
-  return device_->options().queues.credits;
+  return device_ == nullptr ? 0 : device_->options().queues.credits;
+}
+
+uint32_t Endpoint::inline_bytes_max() const {
+  return queue_pair_ == nullptr ? 0 : queue_pair_->inline_bytes();
 }
 
 fabric::Address Endpoint::local_address() const {
@@ -390,9 +381,9 @@ fabric::EndpointInfo Endpoint::info() const {
   info.device_port = id_->port_num;
   info.local_gid = FormatGid(id_->route.addr.addr.ibaddr.sgid);
   info.remote_gid = FormatGid(id_->route.addr.addr.ibaddr.dgid);
-  info.queue_pair_number = queue_pair_ == nullptr ? 0 : queue_pair_->qp_num;
+  info.queue_pair_number = queue_pair_ == nullptr ? 0 : queue_pair_->number();
   info.remote_queue_pair_number = remote_queue_pair_number_;
-  info.mtu_bytes = mtu_bytes_;
+  info.mtu_bytes = queue_pair_ == nullptr ? 0 : queue_pair_->mtu_bytes();
   return info;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "verbs/device.h"
 #include "verbs/library.h"
 #include "verbs/memory_block.h"
+#include "verbs/queue_pair.h"
 
 namespace rdma_net::verbs {
 
@@ -54,8 +56,12 @@ class Endpoint final : public fabric::Endpoint {
   void OnCmEvent(const CmEvent& event);
   void OnMessage(uint32_t immediate, uint32_t bytes);
   void OnSent(uint64_t token);
+  void OnRevoked() { queue_pair_->OnRevoked(); }
   void OnCompletionError(ibv_wc_status status);
   void OnStray();
+  /// The device is no more.
+  void OnDeviceLost();
+  [[nodiscard]] bool is_on(const ibv_context* context) const;
 
   void Attach(fabric::EndpointEvents* events) override { events_ = events; }
   fabric::Failure Connect(std::span<const std::byte> data) override;
@@ -64,6 +70,16 @@ class Endpoint final : public fabric::Endpoint {
   fabric::Failure Post(const fabric::WriteRequest& request) override;
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
+  [[nodiscard]] bool can_revoke() const override;
+  [[nodiscard]] bool has_slab() const override;
+  fabric::SlabRef TakeSlab() override;
+  fabric::Failure Expose(fabric::Slab* slab, uint32_t* remote_key) override;
+  fabric::Failure Revoke(fabric::Slab* slab, uint64_t token) override;
+  [[nodiscard]] fabric::SlabRef FindSlab(std::span<const std::byte> bytes) const override;
+  [[nodiscard]] std::optional<uint32_t> LocalKey(
+      const fabric::Registration& registration) const override;
+  uint32_t TakeCredits(uint32_t count) override;
+  void GiveCredits(uint32_t count) override;
   void Abort() override;
   void Release() override;
   /// As Release, without waiting for the peer's answer to the disconnect.
@@ -71,7 +87,7 @@ class Endpoint final : public fabric::Endpoint {
 
   [[nodiscard]] uint32_t send_requests_max() const override;
   [[nodiscard]] uint32_t receive_requests() const override;
-  [[nodiscard]] uint32_t inline_bytes_max() const override { return inline_bytes_; }
+  [[nodiscard]] uint32_t inline_bytes_max() const override;
   [[nodiscard]] fabric::Address local_address() const override;
   [[nodiscard]] fabric::Address remote_address() const override;
   [[nodiscard]] fabric::EndpointInfo info() const override;
@@ -84,11 +100,9 @@ class Endpoint final : public fabric::Endpoint {
   void OnRouteResolved();
   void OnPlace(fabric::Failure failure, Device* device, QueueGroup* group);
   void OnCmDisconnected();
-  void OnCmGone(const CmEvent& event);
-  fabric::Failure Modify(ibv_qp_state state);
-  fabric::Failure ModifyToReady();
-  void StopTraffic();
+  void OnGone(fabric::Failure failure);
   void Destroy();
+  void FinishDestroy();
   /// Nothing of the id may be read: there is none yet, or the worker is destroying it.
   [[nodiscard]] bool gone() const { return id_ == nullptr || phase_ == Phase::kDestroying; }
 
@@ -97,10 +111,10 @@ class Endpoint final : public fabric::Endpoint {
   rdma_cm_id* id_ = nullptr;
   Device* device_ = nullptr;
   QueueGroup* group_ = nullptr;
-  ibv_qp* queue_pair_ = nullptr;
-  uint32_t inline_bytes_ = 0;
+  std::unique_ptr<QueuePair> queue_pair_;
   uint32_t remote_queue_pair_number_ = 0;
-  uint32_t mtu_bytes_ = 0;
+  /// Receives of the group that are lent to this endpoint.
+  uint32_t credits_taken_ = 0;
   Phase phase_ = Phase::kNew;
   bool quiet_ = false;
   bool stopped_ = false;

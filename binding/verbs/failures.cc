@@ -1,5 +1,7 @@
 #include "verbs/failures.h"
 
+#include <sys/resource.h>
+
 #include <cerrno>
 
 namespace rdma_net::verbs {
@@ -46,6 +48,17 @@ Status StatusOfErrno(int error) {
 
 Failure FailureOfErrno(int error) {
   return {.status = StatusOfErrno(error), .kind = DetailKind::kErrno, .detail = error};
+}
+
+Failure FailureOfRegistration(int error) {
+  Failure failure = {
+      .status = Status::kDeviceResources, .kind = DetailKind::kErrno, .detail = error};
+  // ENOMEM is said both for want of memory and for RLIMIT_MEMLOCK (ib_umem_get of the kernel); only
+  // the limit tells the two apart.
+  rlimit limit{};
+  const bool limited = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  if ((error == ENOMEM || error == EPERM) && limited) failure.status = Status::kMemoryLockLimit;
+  return failure;
 }
 
 Failure FailureOfCmEvent(rdma_cm_event_type type, int status) {

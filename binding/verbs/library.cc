@@ -76,6 +76,8 @@ void FindVerbs(Loader* loader, Library* library) {
   loader->Find(&library->fork_init, "ibv_fork_init");
   loader->Find(&library->get_device_name, "ibv_get_device_name");
   loader->Find(&library->query_device, "ibv_query_device");
+  loader->Find(&library->get_async_event, "ibv_get_async_event");
+  loader->Find(&library->ack_async_event, "ibv_ack_async_event");
   loader->Find(&library->alloc_pd, "ibv_alloc_pd");
   loader->Find(&library->dealloc_pd, "ibv_dealloc_pd");
   loader->Find(&library->reg_mr, "ibv_reg_mr");

@@ -13,8 +13,8 @@
 namespace rdma_net::verbs {
 
 /// librdmacm.so.1 and libibverbs.so.1, opened at run time: one binary serves machines with and
-/// without them. The inline functions of verbs.h (post, poll, arm) need no symbol and are used as
-/// they are.
+/// without them. The inline functions of verbs.h (post, poll, arm, memory windows) need no symbol
+/// and are used as they are.
 struct Library {
   decltype(&::rdma_create_event_channel) create_event_channel;
   decltype(&::rdma_destroy_event_channel) destroy_event_channel;
@@ -39,6 +39,8 @@ struct Library {
   decltype(&::ibv_fork_init) fork_init;
   decltype(&::ibv_get_device_name) get_device_name;
   decltype(&::ibv_query_device) query_device;
+  decltype(&::ibv_get_async_event) get_async_event;
+  decltype(&::ibv_ack_async_event) ack_async_event;
   decltype(&::ibv_alloc_pd) alloc_pd;
   decltype(&::ibv_dealloc_pd) dealloc_pd;
   decltype(&::ibv_reg_mr) reg_mr;

@@ -16,7 +16,7 @@ void Listener::Start(const fabric::Address& address, int backlog) {
   if (Failure failure = Listen(address, backlog); !failure.ok()) return Fail(failure);
   assert(id_ != nullptr);
   // A listener that could accept nothing is none, and the reason should be known now.
-  fabric_->PrepareDevices(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure failure) {
+  fabric_->devices()->Prepare(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure failure) {
     if (alive.expired() || released_) return;
     if (!failure.ok()) return Fail(failure);
     events_->OnListening();

@@ -24,6 +24,9 @@ class Listener final : public fabric::Listener {
   void Start(const fabric::Address& address, int backlog);
   void Fail(fabric::Failure failure);
   void Release() override;
+  [[nodiscard]] bool is_on(const ibv_context* context) const {
+    return id_ != nullptr && !released_ && id_->verbs == context;
+  }
 
   /// Expires with the listener.
   [[nodiscard]] std::weak_ptr<void> alive() const { return alive_; }

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "fabric/fabric.h"
+#include "verbs/budget.h"
 #include "verbs/library.h"
+#include "verbs/mapping.h"
 
 namespace rdma_net::verbs {
 
@@ -12,11 +13,10 @@ namespace rdma_net::verbs {
 /// happen on the worker.
 class MemoryBlock {
  public:
-  /// @param pinned_bytes counts what is registered; must outlive the block
+  /// @param budget is charged for what is registered; must outlive the block
   /// @return null with `failure` set: kMemoryLockLimit when RLIMIT_MEMLOCK is to blame
   static std::unique_ptr<MemoryBlock> Create(const Library* library, ibv_pd* pd, size_t bytes,
-                                             fabric::Access access,
-                                             std::atomic<uint64_t>* pinned_bytes,
+                                             fabric::Access access, Budget* budget,
                                              fabric::Failure* failure);
   MemoryBlock(const MemoryBlock&) = delete;
   MemoryBlock& operator=(const MemoryBlock&) = delete;
@@ -27,13 +27,12 @@ class MemoryBlock {
   [[nodiscard]] const fabric::Region& region() const { return region_; }
 
  private:
-  MemoryBlock(const Library* library, std::atomic<uint64_t>* pinned_bytes)
-      : library_(library), pinned_bytes_(pinned_bytes) {}
+  MemoryBlock(const Library* library, Budget* budget) : library_(library), budget_(budget) {}
 
   const Library* library_;
-  std::atomic<uint64_t>* pinned_bytes_;
-  size_t mapped_bytes_ = 0;
-  void* mapping_ = nullptr;
+  Budget* budget_;
+  std::unique_ptr<Mapping> mapping_;
+  size_t charged_bytes_ = 0;
   ibv_mr* registration_ = nullptr;
   fabric::Region region_;
 };

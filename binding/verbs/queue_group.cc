@@ -12,10 +12,12 @@ using fabric::Status;
 
 std::unique_ptr<QueueGroup> QueueGroup::Create(const Library* library, ibv_pd* pd,
                                                ibv_comp_channel* channel, const QueueSizes& sizes,
-                                               uint32_t connections, Failure* failure) {
-  std::unique_ptr<QueueGroup> group(new QueueGroup(library, connections));
-  const uint32_t receives = connections * sizes.receives();
-  const uint32_t completions = receives + connections * sizes.send_requests;
+                                               uint32_t connections, Budget* budget,
+                                               Failure* failure) {
+  std::unique_ptr<QueueGroup> group(
+      new QueueGroup(library, budget, connections, sizes.lendable(connections)));
+  const uint32_t receives = sizes.receives(connections);
+  const uint32_t completions = sizes.completions(connections);
   errno = 0;
   group->cq_ =
       library->create_cq(pd->context, static_cast<int>(completions), group.get(), channel, 0);
@@ -40,6 +42,22 @@ std::unique_ptr<QueueGroup> QueueGroup::Create(const Library* library, ibv_pd* p
 QueueGroup::~QueueGroup() {
   if (srq_ != nullptr) library_->destroy_srq(srq_);
   if (cq_ != nullptr) library_->destroy_cq(cq_);
+}
+
+void QueueGroup::TakePlace() {
+  used_++;
+  budget_->TakeQueuePair();
+}
+
+void QueueGroup::GivePlace() {
+  used_--;
+  budget_->GiveQueuePair();
+}
+
+uint32_t QueueGroup::TakeReceives(uint32_t count) {
+  const uint32_t taken = std::min(count, lendable_);
+  lendable_ -= taken;
+  return taken;
 }
 
 int QueueGroup::Replenish() {

@@ -4,21 +4,44 @@
 #include <memory>
 
 #include "fabric/status.h"
+#include "verbs/budget.h"
 #include "verbs/library.h"
 
 namespace rdma_net::verbs {
 
-/// Queue sizes of one connection.
+/// Queue sizes of one connection, and what all connections of a group share. Queues are pinned, and
+/// providers round them up to powers of two: 31 requests and no more.
 struct QueueSizes {
-  /// Requests in the send queue, control messages included.
-  uint32_t send_requests = 64;
-  /// Messages a peer may send without a word from us.
-  uint32_t credits = 128;
+  /// Messages in the send queue, those of control included.
+  uint32_t sends = 23;
+  /// Slabs that may be exposed in front of messages of control, and those that may be revoked, at
+  /// one time.
+  uint32_t binds = 4;
+  uint32_t revokes = 4;
+  /// Messages a peer may send without a word from us, as long as it is quiet.
+  uint32_t credits = 8;
   /// Receive requests kept beyond the credits, for the peer's control messages.
-  uint32_t control_receives = 8;
+  uint32_t control_receives = 4;
+  /// Receive requests that can be lent to the connections that want more credits: so many for each
+  /// connection that a group has room for, and so many for the group.
+  uint32_t lendable_per_connection = 8;
+  uint32_t lendable_per_group = 256;
   uint32_t inline_bytes = 64;
 
-  [[nodiscard]] uint32_t receives() const { return credits + control_receives; }
+  [[nodiscard]] uint32_t send_requests() const { return sends + binds + revokes; }
+  /// Receives that are there for a connection.
+  [[nodiscard]] uint32_t own_receives() const { return credits + control_receives; }
+  [[nodiscard]] uint32_t lendable(uint32_t connections) const {
+    return lendable_per_group + connections * lendable_per_connection;
+  }
+  [[nodiscard]] uint32_t receives(uint32_t connections) const {
+    return connections * own_receives() + lendable(connections);
+  }
+  /// What can be in a completion queue at the same time: requests that are not signaled are
+  /// reported too when they fail.
+  [[nodiscard]] uint32_t completions(uint32_t connections) const {
+    return receives(connections) + connections * send_requests();
+  }
 };
 
 /// A completion queue and a shared receive queue, large enough for a fixed number of queue pairs
@@ -32,7 +55,8 @@ class QueueGroup {
   /// May take milliseconds: for the worker.
   static std::unique_ptr<QueueGroup> Create(const Library* library, ibv_pd* pd,
                                             ibv_comp_channel* channel, const QueueSizes& sizes,
-                                            uint32_t connections, fabric::Failure* failure);
+                                            uint32_t connections, Budget* budget,
+                                            fabric::Failure* failure);
   QueueGroup(const QueueGroup&) = delete;
   QueueGroup& operator=(const QueueGroup&) = delete;
   QueueGroup(QueueGroup&&) = delete;
@@ -43,8 +67,13 @@ class QueueGroup {
   [[nodiscard]] ibv_srq* shared_receive_queue() const { return srq_; }
 
   [[nodiscard]] bool has_place() const { return used_ < connections_; }
-  void TakePlace() { used_++; }
-  void GivePlace() { used_--; }
+  [[nodiscard]] uint32_t used() const { return used_; }
+  void TakePlace();
+  void GivePlace();
+
+  /// Lends up to `count` receives, and says how many.
+  uint32_t TakeReceives(uint32_t count);
+  void GiveReceives(uint32_t count) { lendable_ += count; }
 
   /// Counts a receive that was used up.
   void OnReceive() { owed_++; }
@@ -54,21 +83,26 @@ class QueueGroup {
   /// Asks for an event on the channel; false when one was already asked for.
   bool Arm();
   void OnChannelEvent() { armed_ = false; }
+  [[nodiscard]] bool armed() const { return armed_; }
 
  private:
-  QueueGroup(const Library* library, uint32_t connections)
-      : library_(library), connections_(connections) {}
+  QueueGroup(const Library* library, Budget* budget, uint32_t connections, uint32_t lendable)
+      : library_(library), budget_(budget), connections_(connections), lendable_(lendable) {}
 
   const Library* library_;
+  Budget* budget_;
   uint32_t connections_;
   uint32_t used_ = 0;
+  uint32_t lendable_;
   uint32_t owed_ = 0;
   bool armed_ = false;
   ibv_cq* cq_ = nullptr;
   ibv_srq* srq_ = nullptr;
 };
 
-/// wr_id of every receive; send tokens of the engine never have all bits set.
+/// wr_id of every receive, and of every binding of a window; send tokens of the engine never have
+/// all bits but the last set.
 inline constexpr uint64_t kReceiveToken = ~0ULL;
+inline constexpr uint64_t kBindToken = kReceiveToken - 1;
 
 }  // namespace rdma_net::verbs

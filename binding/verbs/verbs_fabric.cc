@@ -2,10 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -15,6 +13,7 @@
 
 namespace rdma_net::verbs {
 
+using fabric::DetailKind;
 using fabric::Failure;
 using fabric::Status;
 
@@ -44,29 +43,34 @@ Status VerbsFabric::Probe() {
   return errno == EACCES || errno == EPERM ? Status::kPermissionDenied : Status::kNoDevice;
 }
 
-VerbsFabric::VerbsFabric(const DeviceOptions& options)
-    : options_(options), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  Watch(worker_.fd(), &worker_);
+std::unique_ptr<VerbsFabric> VerbsFabric::Create(const Options& options, Failure* failure) {
+  errno = 0;
+  std::unique_ptr<VerbsFabric> fabric(new VerbsFabric(options));
+  const bool complete = fabric->events_.valid() && fabric->worker_.fd() >= 0 &&
+                        fabric->events_.Watch(fabric->worker_.fd(), &fabric->worker_);
+  if (complete) return fabric;
+  *failure = {.status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = errno};
+  return nullptr;
 }
+
+VerbsFabric::VerbsFabric(const Options& options)
+    : budget_(options.pinned_bytes_max, options.queue_pairs_max),
+      registrar_(&worker_, &budget_),
+      devices_(&events_, &worker_, &budget_, &registrar_, options.devices) {}
 
 VerbsFabric::~VerbsFabric() = default;
-
-void VerbsFabric::Watch(int fd, void* what) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.ptr = what;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
-}
-
-void VerbsFabric::Unwatch(int fd) {
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-}
 
 // Opening.
 
 void VerbsFabric::WhenOpen(Opened opened) {
   if (open_ == Open::kYes) {
     worker_.Defer([opened = std::move(opened)] { opened({}); });
+    return;
+  }
+  if (const int error = worker_.Start(); error != 0) {
+    const Failure failure = {
+        .status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = error};
+    worker_.Defer([opened = std::move(opened), failure] { opened(failure); });
     return;
   }
   waiting_for_open_.push_back(std::move(opened));
@@ -98,78 +102,20 @@ void VerbsFabric::WhenOpen(Opened opened) {
 void VerbsFabric::OnOpened(const Opening& opening) {
   open_error_ = opening.text;
   library_ = opening.library;
-  if (opening.failure.ok()) {
-    open_ = Open::kYes;
+  Failure failure = opening.failure;
+  if (failure.ok()) {
     channel_ = opening.channel;
-    contexts_ = opening.contexts;
+    devices_.Open(library_, opening.contexts);
     fcntl(channel_->fd, F_SETFL, fcntl(channel_->fd, F_GETFL) | O_NONBLOCK);
-    Watch(channel_->fd, channel_);
-  } else {
-    // What is missing may come later: the next connection looks again.
-    open_ = Open::kNo;
+    if (!events_.Watch(channel_->fd, channel_)) {
+      failure = FailureOfErrno(errno);
+      devices_.Close();
+      CloseChannel();
+    }
   }
-  for (Opened& opened : std::exchange(waiting_for_open_, {})) opened(opening.failure);
-}
-
-void VerbsFabric::ReservePlace(ibv_context* context, PlaceFound found) {
-  DeviceSlot& slot = devices_[context];
-  if (slot.device != nullptr) {
-    Device* device = slot.device.get();
-    device->Reserve(&worker_,
-                    [device, found = std::move(found)](Failure failure, QueueGroup* group) {
-                      found(failure, device, group);
-                    });
-    return;
-  }
-  slot.waiting.push_back(std::move(found));
-  if (slot.waiting.size() > 1) return;
-  worker_.Run([this, context]() -> Worker::Finish {
-    Failure failure;
-    // Shared only because a std::function must be copyable.
-    auto device = std::make_shared<std::unique_ptr<Device>>(
-        Device::Open(library_, context, options_, &pinned_bytes_, &failure));
-    return
-        [this, context, device, failure] { OnDeviceOpened(context, std::move(*device), failure); };
-  });
-}
-
-void VerbsFabric::OnDeviceOpened(ibv_context* context, std::unique_ptr<Device> device,
-                                 Failure failure) {
-  DeviceSlot& slot = devices_[context];
-  std::vector<PlaceFound> waiting = std::exchange(slot.waiting, {});
-  if (device == nullptr) {
-    for (PlaceFound& found : waiting) found(failure, nullptr, nullptr);
-    return;
-  }
-  slot.device = std::move(device);
-  Watch(slot.device->channel_fd(), slot.device.get());
-  for (PlaceFound& found : waiting) ReservePlace(context, std::move(found));
-}
-
-void VerbsFabric::PrepareDevices(ibv_context* context,
-                                 const std::function<void(Failure)>& prepared) {
-  std::vector<ibv_context*> contexts;
-  if (context != nullptr) contexts.push_back(context);
-  for (ibv_context** all = contexts_; context == nullptr && *all != nullptr; all++) {
-    contexts.push_back(*all);
-  }
-  struct Progress {
-    size_t pending = 0;
-    bool usable = false;
-    Failure failure = {.status = Status::kNoDevice};
-  };
-  auto progress = std::make_shared<Progress>();
-  progress->pending = contexts.size();
-  if (contexts.empty()) return prepared(progress->failure);
-  for (ibv_context* each : contexts) {
-    ReservePlace(each, [progress, prepared](Failure failure, Device*, QueueGroup* group) {
-      // Only a trial: the place is for a connection.
-      if (group != nullptr) group->GivePlace();
-      progress->usable |= failure.ok();
-      if (!failure.ok()) progress->failure = failure;
-      if (--progress->pending == 0) prepared(progress->usable ? Failure{} : progress->failure);
-    });
-  }
+  // What is missing may come later: the next connection looks again.
+  open_ = failure.ok() ? Open::kYes : Open::kNo;
+  for (Opened& opened : std::exchange(waiting_for_open_, {})) opened(failure);
 }
 
 std::unique_ptr<fabric::Endpoint> VerbsFabric::Connect(const fabric::Target& target,
@@ -212,39 +158,31 @@ std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& add
 // Events.
 
 bool VerbsFabric::Poll(uint32_t budget) {
-  std::array<epoll_event, 16> ready{};
-  const int count = epoll_wait(epoll_.get(), ready.data(), ready.size(), 0);
   bool more = false;
-  for (int i = 0; i < count; i++) {
-    void* what = ready[static_cast<size_t>(i)].data.ptr;
-    if (what == &worker_) {
+  events_.Look([this, budget, &more](void* owner) {
+    if (owner == &worker_) {
       worker_.RunFinished();
-    } else if (what == channel_) {
+    } else if (owner == channel_) {
       more |= PollConnectionManager(budget);
-    } else {
-      static_cast<Device*>(what)->OnChannelReadable();
+    } else if (ibv_context* lost = devices_.OnReadable(owner); lost != nullptr) {
+      LoseDevice(lost);
     }
-  }
-  more |= PollCompletions(budget) >= budget;
+  });
+  more |= PollArmed(budget);
+  devices_.CloseLost();
   if (closing_) FinishClose();
   return more;
 }
 
-uint32_t VerbsFabric::PollCompletions(uint32_t budget) {
-  uint32_t delivered = 0;
-  for (auto& [context, slot] : devices_) {
-    if (slot.device != nullptr) delivered += slot.device->PollCompletions(budget);
-  }
-  completions_ += delivered;
-  return delivered;
+bool VerbsFabric::Arm() {
+  return devices_.Arm();
 }
 
-bool VerbsFabric::Arm() {
-  bool armed = false;
-  for (auto& [context, slot] : devices_) {
-    if (slot.device != nullptr) armed |= slot.device->Arm();
-  }
-  return armed;
+// Of all descriptors only the completion channels have to be armed.
+bool VerbsFabric::PollArmed(uint32_t budget) {
+  const uint32_t delivered = devices_.PollCompletions(budget);
+  completions_ += delivered;
+  return delivered >= budget;
 }
 
 bool VerbsFabric::PollConnectionManager(uint32_t budget) {
@@ -272,18 +210,34 @@ void VerbsFabric::Dispatch(const CmEvent& event) {
   if (event.type == RDMA_CM_EVENT_CONNECT_REQUEST) return OnRequest(event);
   const auto listener = listeners_.find(event.id);
   if (listener != listeners_.end() && event.type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+    devices_.Lose(event.id->verbs);
     return listener->second->Fail(FailureOfCmEvent(event.type, event.status));
   }
   const auto found = endpoints_.find(event.id);
   if (found == endpoints_.end()) return;
+  if (event.type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+    devices_.Lose(event.id->verbs);
+    return found->second->OnDeviceLost();
+  }
   // A disconnect overtakes data that has arrived before it, so that is delivered first.
   if (event.type == RDMA_CM_EVENT_DISCONNECTED) {
-    for (auto& [context, slot] : devices_) {
-      if (slot.device != nullptr) slot.device->DrainCompletions();
-    }
+    devices_.DrainCompletions();
     if (!endpoints_.contains(event.id)) return;
   }
   found->second->OnCmEvent(event);
+}
+
+/// The device said so itself; of the ids on it not all may get to hear it.
+void VerbsFabric::LoseDevice(ibv_context* context) {
+  devices_.Lose(context);
+  for (auto& [id, listener] : std::unordered_map(listeners_)) {
+    if (listeners_.contains(id) && listener->is_on(context)) {
+      listener->Fail({.status = Status::kDeviceRemoved});
+    }
+  }
+  for (auto& [id, endpoint] : std::unordered_map(endpoints_)) {
+    if (endpoints_.contains(id) && endpoint->is_on(context)) endpoint->OnDeviceLost();
+  }
 }
 
 void VerbsFabric::OnRequest(const CmEvent& event) {
@@ -291,8 +245,8 @@ void VerbsFabric::OnRequest(const CmEvent& event) {
   if (found == listeners_.end() || closing_) return Refuse(event.id);
   // Not by its id later: another listener may have got the same by then.
   Listener* listener = found->second;
-  ReservePlace(event.id->verbs, [this, event, listener, alive = listener->alive()](
-                                    Failure failure, Device* device, QueueGroup* group) {
+  devices_.ReservePlace(event.id->verbs, [this, event, listener, alive = listener->alive()](
+                                             Failure failure, Device* device, QueueGroup* group) {
     const bool wanted = !alive.expired() && listener->events() != nullptr;
     if (!failure.ok() || !wanted) {
       if (group != nullptr) group->GivePlace();
@@ -316,11 +270,18 @@ void VerbsFabric::Refuse(rdma_cm_id* id) {
   });
 }
 
+fabric::RegistrationRef VerbsFabric::Register(std::span<const std::byte> memory,
+                                              std::function<void()> released) {
+  return registrar_.Register(library_, memory, std::move(released),
+                             devices_.registration_targets());
+}
+
 fabric::FabricStats VerbsFabric::stats() const {
-  fabric::FabricStats stats = {.pinned_bytes = pinned_bytes_, .completions = completions_};
-  for (const auto& [context, slot] : devices_) {
-    if (slot.device != nullptr) stats.queue_pairs += slot.device->queue_pairs();
-  }
+  fabric::FabricStats stats = {.pinned_bytes = budget_.pinned_bytes(),
+                               .registrations_made = registrar_.made(),
+                               .registrations = registrar_.count(),
+                               .completions = completions_};
+  devices_.AddStats(&stats);
   return stats;
 }
 
@@ -334,23 +295,23 @@ void VerbsFabric::Close() {
 }
 
 void VerbsFabric::FinishClose() {
-  if (!closing_ || closed_ || !worker_.idle() || !endpoints_.empty() || !listeners_.empty()) return;
-  if (devices_.empty() && channel_ == nullptr) {
+  if (closed_ || !worker_.idle() || !endpoints_.empty() || !listeners_.empty()) return;
+  if (std::exchange(ending_, true)) {
     closed_ = true;
     return;
   }
-  for (const auto& [context, slot] : devices_) {
-    if (slot.device != nullptr) Unwatch(slot.device->channel_fd());
-  }
-  if (channel_ != nullptr) Unwatch(channel_->fd);
-  // Shared only because a std::function must be copyable.
-  auto devices = std::make_shared<std::unordered_map<ibv_context*, DeviceSlot>>();
-  devices->swap(devices_);
-  worker_.Run([library = library_, devices, channel = std::exchange(channel_, nullptr),
-               contexts = std::exchange(contexts_, nullptr)]() -> Worker::Finish {
-    devices->clear();
-    if (contexts != nullptr) library->free_devices(contexts);
-    if (channel != nullptr) library->destroy_event_channel(channel);
+  // In this order: registrations hang on devices, and those on the descriptors of librdmacm.
+  registrar_.Close();
+  devices_.Close();
+  if (channel_ != nullptr) CloseChannel();
+  // Something must come back from the worker to go on.
+  worker_.Defer(nullptr);
+}
+
+void VerbsFabric::CloseChannel() {
+  events_.Unwatch(channel_->fd);
+  worker_.Run([library = library_, channel = std::exchange(channel_, nullptr)]() -> Worker::Finish {
+    library->destroy_event_channel(channel);
     return nullptr;
   });
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,11 +7,14 @@
 #include <vector>
 
 #include "fabric/fabric.h"
-#include "verbs/device.h"
+#include "verbs/budget.h"
+#include "verbs/clock.h"
+#include "verbs/device_table.h"
 #include "verbs/endpoint.h"
-#include "verbs/file_descriptor.h"
+#include "verbs/event_set.h"
 #include "verbs/library.h"
 #include "verbs/listener.h"
+#include "verbs/registration.h"
 #include "verbs/worker.h"
 
 namespace rdma_net::verbs {
@@ -20,13 +22,23 @@ namespace rdma_net::verbs {
 /// The fabric over librdmacm and libibverbs.
 ///
 ///     librdmacm event channel  --+
-///     completion channels      --+--> epoll set = fd() --> Poll on the loop thread
+///     completion channels      --+
+///     events of devices        --+--> epoll set = fd() --> Poll on the loop thread
 ///     the worker's eventfd     --+
 ///
 /// Libraries and devices are opened on the worker when they are first needed.
 class VerbsFabric final : public fabric::Fabric {
  public:
-  explicit VerbsFabric(const DeviceOptions& options);
+  struct Options {
+    DeviceOptions devices;
+    /// Registered memory of every kind; RLIMIT_MEMLOCK may set a lower limit.
+    uint64_t pinned_bytes_max = uint64_t{256} << 20;
+    /// Beyond them new connections fail with kQueuePairLimit.
+    uint32_t queue_pairs_max = UINT32_MAX;
+  };
+
+  /// Null with `failure` set when there are no descriptors to be had.
+  static std::unique_ptr<VerbsFabric> Create(const Options& options, fabric::Failure* failure);
   VerbsFabric(const VerbsFabric&) = delete;
   VerbsFabric& operator=(const VerbsFabric&) = delete;
   VerbsFabric(VerbsFabric&&) = delete;
@@ -38,18 +50,23 @@ class VerbsFabric final : public fabric::Fabric {
   /// (/sys/class/infiniband, /dev/infiniband/rdma_cm).
   static fabric::Status Probe();
 
-  [[nodiscard]] int fd() const override { return epoll_.get(); }
+  [[nodiscard]] int fd() const override { return events_.fd(); }
   bool Poll(uint32_t budget) override;
   bool Arm() override;
+  bool PollArmed(uint32_t budget) override;
   std::unique_ptr<fabric::Endpoint> Connect(const fabric::Target& target,
                                             fabric::EndpointEvents* events,
                                             fabric::Failure* failure) override;
   std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
+  fabric::RegistrationRef Register(std::span<const std::byte> memory,
+                                   std::function<void()> released) override;
+  [[nodiscard]] uint64_t now_ms() const override { return NowMs(); }
   [[nodiscard]] bool open() const override { return open_ == Open::kYes; }
   [[nodiscard]] std::string open_error() const override { return open_error_; }
   [[nodiscard]] fabric::FabricStats stats() const override;
+  bool Tidy() override { return !closing_ && devices_.Tidy(); }
   void Close() override;
   [[nodiscard]] bool closed() const override { return closed_; }
 
@@ -63,53 +80,42 @@ class VerbsFabric final : public fabric::Fabric {
   void AddListener(rdma_cm_id* id, Listener* listener) { listeners_[id] = listener; }
   void RemoveListener(rdma_cm_id* id) { listeners_.erase(id); }
 
-  using PlaceFound = std::function<void(fabric::Failure, Device*, QueueGroup*)>;
-  /// Opens the device if need be, and finds a place for one queue pair on it.
-  void ReservePlace(ibv_context* context, PlaceFound found);
-  /// Opens the devices that a listener's connections may come over (`context`, or all when null),
-  /// and tells whether at least one can be used.
-  void PrepareDevices(ibv_context* context, const std::function<void(fabric::Failure)>& prepared);
+  [[nodiscard]] DeviceTable* devices() { return &devices_; }
 
  private:
-  struct DeviceSlot {
-    std::unique_ptr<Device> device;
-    std::vector<PlaceFound> waiting;
-  };
+  explicit VerbsFabric(const Options& options);
   struct Opening;
   enum class Open : uint8_t { kNo, kOpening, kYes };
   using Opened = std::function<void(fabric::Failure)>;
 
   void WhenOpen(Opened opened);
   void OnOpened(const Opening& opening);
-  void OnDeviceOpened(ibv_context* context, std::unique_ptr<Device> device,
-                      fabric::Failure failure);
-  void Watch(int fd, void* what);
-  void Unwatch(int fd);
 
   bool PollConnectionManager(uint32_t budget);
   void Dispatch(const CmEvent& event);
   void OnRequest(const CmEvent& event);
   void Refuse(rdma_cm_id* id);
-  uint32_t PollCompletions(uint32_t budget);
+  void LoseDevice(ibv_context* context);
   void FinishClose();
+  void CloseChannel();
 
-  DeviceOptions options_;
-  FileDescriptor epoll_;
+  EventSet events_;
+  Budget budget_;
   const Library* library_ = nullptr;
   rdma_event_channel* channel_ = nullptr;
-  ibv_context** contexts_ = nullptr;
   Open open_ = Open::kNo;
   std::vector<Opened> waiting_for_open_;
   std::string open_error_;
   bool closing_ = false;
+  bool ending_ = false;
   bool closed_ = false;
   uint64_t completions_ = 0;
-  std::atomic<uint64_t> pinned_bytes_ = 0;
   std::unordered_map<rdma_cm_id*, Endpoint*> endpoints_;
   std::unordered_map<rdma_cm_id*, Listener*> listeners_;
-  std::unordered_map<ibv_context*, DeviceSlot> devices_;
-  // Last: joined before what its jobs use is gone.
+  // Joined before what its jobs use is gone; those below it only give it jobs.
   Worker worker_;
+  Registrar registrar_;
+  DeviceTable devices_;
 };
 
 }  // namespace rdma_net::verbs

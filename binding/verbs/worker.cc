@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <utility>
 
 namespace rdma_net::verbs {
@@ -15,16 +16,28 @@ Worker::~Worker() {
     stop_ = true;
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  if (started_) pthread_join(thread_, nullptr);
+}
+
+int Worker::Start() {
+  if (started_) return 0;
+  // Not std::thread, which throws where there can be no more threads.
+  const auto run = [](void* worker) -> void* {
+    static_cast<Worker*>(worker)->Loop();
+    return nullptr;
+  };
+  const int error = pthread_create(&thread_, nullptr, run, this);
+  started_ = error == 0;
+  return error;
 }
 
 void Worker::Run(Job job) {
+  assert(started_);
   pending_++;
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
   }
-  if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
   wake_.notify_one();
 }
 

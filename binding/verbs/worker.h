@@ -1,11 +1,11 @@
 #pragma once
 
-#include <atomic>
+#include <pthread.h>
+
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <thread>
 
 #include "verbs/file_descriptor.h"
 
@@ -29,6 +29,8 @@ class Worker {
   /// idle().
   ~Worker();
 
+  /// Makes the thread; before the first Run. 0, or an errno: then there can be no jobs.
+  int Start();
   void Run(Job job);
   /// Runs `finish` on the loop thread as if a job had returned it.
   void Defer(Finish finish);
@@ -52,8 +54,8 @@ class Worker {
   std::deque<Job> jobs_;
   std::deque<Finish> finished_;
   bool stop_ = false;
-  // Last, so that it is joined before anything above goes.
-  std::thread thread_;
+  bool started_ = false;
+  pthread_t thread_{};
 };
 
 }  // namespace rdma_net::verbs

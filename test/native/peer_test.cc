@@ -24,6 +24,9 @@ using stream::wire::Operation;
 using stream::wire::RemoteBuffer;
 using stream::wire::Violation;
 
+/// Two buffers of 4096 bytes.
+constexpr size_t kOwnBytes = size_t{2} * 4096 + stream::Receiver::kHeadBytes;
+
 /// Plays the active side by hand.
 class Peer final : public fabric::EndpointEvents {
  public:
@@ -127,19 +130,22 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
   }
 
   void OnNews(Connection*) override {}
+  [[nodiscard]] uint64_t now_ms() const override { return 0; }
   void OnListening() override {}
   void OnListenFailed(fabric::Failure) override {}
   void OnListenerReleased() override {}
   void OnRequest(std::unique_ptr<fabric::Endpoint> endpoint,
                  std::span<const std::byte> data) override {
-    connection = std::make_unique<Connection>(
-        1, stream::Options{.receive_bytes = 8192, .send_bytes = 4096}, this);
+    stream::Options options;
+    options.receive.own_bytes = kOwnBytes;
+    options.send.ring_bytes = 4096;
+    connection = std::make_unique<Connection>(1, options, this);
     accept_failure = connection->Accept(std::move(endpoint), data);
   }
   fabric::Failure accept_failure;
 
  private:
-  sim::SimFabric fabric_{{.seed = 7}};
+  sim::SimFabric fabric_{{.seed = 7, .slabs_at_first = 0, .slabs_max = 0}};
   std::unique_ptr<fabric::Listener> listener_;
 };
 
@@ -201,11 +207,11 @@ TEST("peer: credits that go back, or more than its receive queue has") {
     CHECK(world.EndedWith(Violation::kCreditsBackwards));
   }
   World world;
-  world.peer.Say(Operation::kBufferUpdate, 9);
+  world.peer.Say(Operation::kBufferUpdate, 0x8000);
   CHECK(world.EndedWith(Violation::kCreditsTooMany));
 }
 
-TEST("peer: a receive buffer whose address wraps around, and a third one") {
+TEST("peer: a receive buffer whose address wraps around, and one more than there are slots") {
   World world;
   const RemoteBuffer wrong = {.address = ~0ULL - 5, .remote_key = 1, .bytes = 100};
   EncodeBufferEntry(wrong, false, std::span<std::byte, 16>(world.peer.scratch.data, 16));
@@ -216,9 +222,11 @@ TEST("peer: a receive buffer whose address wraps around, and a third one") {
   World other;
   const RemoteBuffer good = {.address = other.peer.memory.address(), .remote_key = 1, .bytes = 100};
   EncodeBufferEntry(good, false, std::span<std::byte, 16>(other.peer.scratch.data, 16));
-  for (uint64_t slot : {1U, 0U}) {
+  for (uint64_t i = 1; i <= stream::SendWindow::kSlots; i++) {
+    const uint64_t slot = i % stream::SendWindow::kSlots;
     other.peer.Write(8, 16, other.peer.theirs.sgl_address + slot * 16,
                      other.peer.theirs.sgl_remote_key, Operation::kBufferUpdate);
+    other.Run();
   }
   CHECK(other.EndedWith(Violation::kTooManyBuffers));
 }
@@ -241,6 +249,25 @@ TEST("peer: iomap updates and keepalives are ignored") {
   world.peer.Data(3, 3);
   world.Run();
   CHECK(world.connection->readable_bytes() == 3 && (world.news & stream::kNewsFailed) == 0);
+}
+
+TEST("peer: more control messages than anything gave it reason for") {
+  World world;
+  for (int i = 0; i < 10'000 && (world.news & stream::kNewsFailed) == 0; i++) {
+    world.peer.Say(Operation::kControl, static_cast<uint32_t>(Control::kKeepalive));
+    world.Run();
+  }
+  CHECK(world.EndedWith(Violation::kControlFlood));
+}
+
+TEST("peer: a keepalive is sent when nothing else is") {
+  World world;
+  world.Run();
+  const size_t before = world.peer.messages.size();
+  world.connection->SendKeepalive();
+  world.Run();
+  CHECK(world.peer.messages.size() == before + 1);
+  CHECK(world.peer.messages.back() == EncodeImmediate(Operation::kControl, 1));
 }
 
 TEST("peer: connection data of another version is refused before anybody hears of it") {

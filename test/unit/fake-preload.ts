@@ -5,7 +5,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { ListenMessage } from '../../lib/diagnostics';
 import { Status } from '../../lib/status';
 import { useBinding } from '../../lib/transport';
-import { FakeBinding } from './fake-transport';
+import { FakeBinding } from './fake-binding';
 
 const binding = new FakeBinding();
 binding.status = Number(process.env['FAKE_PROBE'] ?? Status.Ok) as Status;

@@ -5,18 +5,19 @@
  */
 
 import {
-  EVENT_WORDS,
   EventKind,
-  type Binding,
+  NOT_IN_PLACE,
   type ConnectionInfo,
-  type Counters,
   type Endpoint,
   type EventsCallback,
   type Transport,
-  type TransportOptions,
   type TransportStats,
 } from '../../lib/native';
 import { Status } from '../../lib/status';
+import { Connection, noCounters } from './fake-connection';
+import { FakeEvents } from './fake-events';
+import { FakeMemory } from './fake-memory';
+import { FakeWire } from './fake-wire';
 
 /** How the peer answers a connection request. */
 export type Answer =
@@ -34,56 +35,35 @@ interface Listener {
   endpoint: Endpoint;
 }
 
-class Connection {
-  peer: Connection | undefined;
-  /** Bytes that have arrived and were not read. */
-  received: Buffer[] = [];
-  receivedBytes = 0;
-  wantsWritable = false;
-  established = false;
-  sendClosed = false;
-  endAnnounced = false;
-  failed = false;
-  closed = false;
-  counters: Counters = {
-    bytesReceived: 0,
-    bytesSent: 0,
-    bytesReceivedCopied: 0,
-    bytesSentCopied: 0,
-    messagesReceived: 0,
-    messagesSent: 0,
-    workRequests: 0,
-    creditStalls: 0,
-  };
-
-  constructor(
-    readonly id: number,
-    readonly local: Endpoint,
-    readonly remote: Endpoint,
-  ) {}
-}
-
-const MAX_EVENTS = 64;
+/** Held back for more at most, in bytes. */
+const HOLD_BYTES_MAX = 64 * 1024;
 
 function endpoint(address: string, port: number): Endpoint {
   return { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' };
 }
 
-function releasesId(kind: number | undefined): boolean {
-  return (
-    kind === EventKind.Closed || kind === EventKind.ConnectFailed || kind === EventKind.ListenFailed
-  );
-}
-
 /** See the top of the file. */
 export class FakeTransport implements Transport {
-  readonly events = new Int32Array(MAX_EVENTS * EVENT_WORDS);
+  readonly events: Int32Array;
   /** How requests are answered, by `address#port` or `address`; default normal. */
   readonly answers = new Map<string, Answer>();
   /** Every connection request, as `address#port`. */
   readonly requests: string[] = [];
   /** Bytes a connection can hold that were not read. */
   bufferBytes = 16 * 1024;
+  /** Fewest bytes that arrive in a slab of their own where the reader wants them in place. */
+  slabBytesMin = 4096;
+  /** Writes in place that a connection takes until the device has read one. */
+  inPlaceMax = 4;
+  /** Whether devices read no more memory of the program; see {@link resumeDevices}. */
+  stalled = false;
+  /** Whether memory is overwritten as soon as the device has read it. */
+  scribbles = false;
+  /** Calls of {@link flush}. */
+  flushes = 0;
+  /** What {@link setKeepAlive} was told, by connection. */
+  readonly keepAlives = new Map<number, number>();
+  readonly memory = new FakeMemory();
   /** Most bytes that one read gives. */
   readBytesMax = Number.MAX_SAFE_INTEGER;
   /** What `establish` returns. */
@@ -101,16 +81,21 @@ export class FakeTransport implements Transport {
 
   #nextId = 1;
   #nextPort = 40_000;
-  readonly #onEvents: EventsCallback;
+  readonly #wire = new FakeWire(this, (kind, id, a) => {
+    this.#events.post(kind, id, a);
+  });
+  readonly #events: FakeEvents;
   readonly #listeners = new Map<number, Listener>();
   readonly #connections = new Map<number, Connection>();
   readonly #held = new Map<number, Endpoint>();
-  #queue: number[][] = [];
-  #scheduled: NodeJS.Immediate | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
 
   constructor(onEvents: EventsCallback) {
-    this.#onEvents = onEvents;
+    this.#events = new FakeEvents(
+      onEvents,
+      (id) => this.#connections.has(id) || this.#listeners.has(id),
+    );
+    this.events = this.#events.records;
   }
 
   /** Connections that are not closed on both sides. */
@@ -146,7 +131,7 @@ export class FakeTransport implements Transport {
   /** Ends what setting {@link opened} to false has begun. */
   finishOpening(): void {
     this.opened = true;
-    for (const id of this.#connections.keys()) this.#post(EventKind.Opened, id);
+    for (const id of this.#connections.keys()) this.#events.post(EventKind.Opened, id);
   }
 
   farewell(): void {
@@ -159,8 +144,18 @@ export class FakeTransport implements Transport {
 
   /** Brings the events that wait now, not in the next turn; from the event loop only. */
   deliverNow(): void {
-    clearImmediate(this.#scheduled);
-    this.#flush();
+    this.#events.deliverNow();
+  }
+
+  /** Ends what setting {@link stalled} to true has begun. */
+  resumeDevices(): void {
+    this.stalled = false;
+    this.#wire.resume();
+  }
+
+  /** Whether JavaScript wants to read in place. */
+  readsInPlace(id: number): boolean {
+    return this.#open(id).readsInPlace;
   }
 
   /** Breaks a connection on one side, at once. */
@@ -168,7 +163,8 @@ export class FakeTransport implements Transport {
     const connection = this.#connections.get(id);
     if (connection === undefined) throw new Error(`${id} is not open`);
     connection.failed = true;
-    this.#post(EventKind.Failed, id, status, detail, kind);
+    connection.wire = [];
+    this.#events.post(EventKind.Failed, id, status, detail, kind);
   }
 
   // --- The contract ----------------------------------------------------------------------------
@@ -188,12 +184,12 @@ export class FakeTransport implements Transport {
 
   #answerNormally(id: number, target: Endpoint): void {
     if (this.#findListener(target) === undefined) this.#failConnect(id, Status.ConnectionRefused);
-    else this.#post(EventKind.Response, id);
+    else this.#events.post(EventKind.Response, id);
   }
 
   #failConnect(id: number, status: Status): void {
     this.#connections.delete(id);
-    this.#post(EventKind.ConnectFailed, id, status);
+    this.#events.post(EventKind.ConnectFailed, id, status);
   }
 
   #findListener(target: Endpoint): Listener | undefined {
@@ -217,7 +213,7 @@ export class FakeTransport implements Transport {
     accepted.peer = connection;
     connection.established = true;
     accepted.established = true;
-    this.#post(EventKind.Accepted, accepted.id, listener.id);
+    this.#events.post(EventKind.Accepted, accepted.id, listener.id);
     return Status.Ok;
   }
 
@@ -225,116 +221,171 @@ export class FakeTransport implements Transport {
     if (backlog < 1 || backlog > 65_535) return -Status.InvalidArgument;
     const id = this.#nextId++;
     if (this.listenStatus !== Status.Ok) {
-      this.#post(EventKind.ListenFailed, id, this.listenStatus);
+      this.#events.post(EventKind.ListenFailed, id, this.listenStatus);
       return id;
     }
     for (const { endpoint: other } of this.#listeners.values()) {
       if (other.port === port && other.address === address) {
-        this.#post(EventKind.ListenFailed, id, Status.AddressInUse);
+        this.#events.post(EventKind.ListenFailed, id, Status.AddressInUse);
         return id;
       }
     }
     this.#listeners.set(id, { id, endpoint: endpoint(address, port) });
-    this.#post(EventKind.Listening, id);
+    this.#events.post(EventKind.Listening, id);
     return id;
   }
 
   read(id: number, target: Uint8Array, offset: number, length: number): number {
     const connection = this.#open(id);
     if (offset + length > target.byteLength) throw new RangeError('the read exceeds its target');
-    let bytes = 0;
     const most = Math.min(length, this.readBytesMax);
-    while (bytes < most) {
-      const [first] = connection.received;
-      if (first === undefined) break;
-      const piece = first.subarray(0, most - bytes);
-      target.set(piece, offset + bytes);
-      bytes += piece.length;
-      if (piece.length === first.length) connection.received.shift();
-      else connection.received[0] = first.subarray(piece.length);
-    }
-    connection.receivedBytes -= bytes;
-    connection.counters.bytesReceived += bytes;
-    const { peer } = connection;
-    if (bytes > 0 && peer?.wantsWritable === true) {
-      peer.wantsWritable = false;
-      this.#post(EventKind.Writable, peer.id);
-    }
+    const bytes = connection.read(target.subarray(offset, offset + most));
+    if (bytes > 0) this.#wire.makeRoom(connection.peer);
     return bytes;
+  }
+
+  readInPlace(id: number): ArrayBuffer | undefined {
+    const connection = this.#open(id);
+    const slab = connection.takeSlab();
+    if (slab === undefined) return undefined;
+    this.memory.addSlab(slab);
+    this.#wire.makeRoom(connection.peer);
+    return slab;
+  }
+
+  setReadInPlace(id: number, wanted: boolean): void {
+    const connection = this.#open(id);
+    if (connection.readsInPlace === wanted) throw new Error('nothing changes');
+    connection.readsInPlace = wanted;
   }
 
   write(id: number, source: Uint8Array, offset: number, length: number, more: boolean): number {
     const connection = this.#open(id);
-    if (offset + length > source.byteLength) throw new RangeError('the write exceeds its source');
-    if (length === 0) throw new RangeError('an empty write');
+    const status = this.#whyNoWrite(connection, source, offset, length);
     const { peer } = connection;
-    if (connection.failed) return -Status.ConnectionReset;
-    if (connection.sendClosed) return -Status.InvalidArgument;
-    if (peer === undefined || peer.closed) return -Status.BrokenPipe;
-    const taken = Math.min(length, this.bufferBytes - peer.receivedBytes);
-    if (taken > 0) {
-      peer.received.push(Buffer.from(source.subarray(offset, offset + taken)));
-      peer.receivedBytes += taken;
-      connection.counters.bytesSent += taken;
-      // What is held back for more is not seen by the peer before that has come.
-      if (!more || taken < length) this.#post(EventKind.Readable, peer.id, peer.receivedBytes);
-    }
+    if (status !== Status.Ok || peer === undefined) return -status;
+    const room = this.bufferBytes - peer.receivedBytes - connection.outgoingBytes;
+    const taken = Math.max(0, Math.min(length, room));
+    if (taken > 0) connection.hold(Buffer.from(source.subarray(offset, offset + taken)));
     if (taken < length) {
       connection.wantsWritable = true;
       connection.counters.creditStalls++;
       this.shortWrites++;
     }
+    const heldBytes = connection.held.reduce((sum, { source: { length } }) => sum + length, 0);
+    // What is held back for more is not seen by the peer before that has come.
+    if (!more || taken < length || heldBytes >= HOLD_BYTES_MAX) this.#wire.send(connection);
     return taken;
+  }
+
+  writeInPlace(
+    id: number,
+    source: Uint8Array,
+    offset: number,
+    length: number,
+    registration: number,
+  ): number {
+    const connection = this.#open(id);
+    const status = this.#whyNoWrite(connection, source, offset, length);
+    if (status !== Status.Ok) return -status;
+    if (!this.memory.isReadable(source, registration)) return NOT_IN_PLACE;
+    if (connection.inPlaceCount >= this.inPlaceMax) {
+      connection.wantsWritable = true;
+      return 0;
+    }
+    connection.postInPlace(source.subarray(offset, offset + length));
+    this.#wire.send(connection);
+    return length;
+  }
+
+  #whyNoWrite(connection: Connection, source: Uint8Array, offset: number, length: number): Status {
+    if (offset + length > source.byteLength) throw new RangeError('the write exceeds its source');
+    if (length <= 0) throw new RangeError('an empty write');
+    if (connection.failed) return Status.ConnectionReset;
+    if (connection.sendClosed) return Status.InvalidArgument;
+    if (connection.peer === undefined || connection.peer.closed) return Status.BrokenPipe;
+    return Status.Ok;
+  }
+
+  flush(id: number): void {
+    this.flushes++;
+    this.#wire.send(this.#open(id));
+  }
+
+  register(buffer: ArrayBuffer): number {
+    return this.memory.register(buffer);
+  }
+
+  unregister(registration: number): void {
+    this.memory.unregister(registration);
+  }
+
+  setKeepAlive(id: number, intervalMs: number): void {
+    this.#open(id);
+    this.keepAlives.set(id, intervalMs);
   }
 
   shutdown(id: number): Status {
     const connection = this.#open(id);
     if (connection.failed) return Status.NotConnected;
     connection.sendClosed = true;
-    this.#announceEnd(connection.peer);
-    this.#post(EventKind.ShutdownDone, id);
+    this.#wire.whenSent(connection, () => {
+      this.#announceEnd(connection.peer);
+      this.#events.post(EventKind.ShutdownDone, id);
+    });
     return Status.Ok;
   }
 
   #announceEnd(peer: Connection | undefined): void {
     if (peer === undefined || peer.endAnnounced || peer.closed || peer.failed) return;
     peer.endAnnounced = true;
-    this.#post(EventKind.End, peer.id);
+    this.#events.post(EventKind.End, peer.id);
   }
 
   close(id: number): void {
     if (this.#listeners.delete(id)) {
-      this.#post(EventKind.Closed, id);
+      this.#events.post(EventKind.Closed, id);
       return;
     }
-    this.#leave(id, (peer) => {
-      this.#announceEnd(peer);
-      if (peer.wantsWritable) {
-        peer.wantsWritable = false;
-        this.#post(EventKind.Writable, peer.id);
-      }
+    const connection = this.#forget(id);
+    if (connection === undefined) return;
+    this.#wire.whenSent(connection, () => {
+      this.#leave(connection, (peer) => {
+        this.#announceEnd(peer);
+        this.#wire.makeRoom(peer);
+      });
     });
   }
 
   reset(id: number): void {
     this.#held.delete(id);
-    this.#leave(id, (peer) => {
+    const connection = this.#forget(id);
+    if (connection === undefined) return;
+    connection.held = [];
+    connection.wire = [];
+    this.#leave(connection, (peer) => {
       if (peer.failed) return;
       peer.failed = true;
-      this.#post(EventKind.Failed, peer.id, Status.ConnectionReset);
+      this.#events.post(EventKind.Failed, peer.id, Status.ConnectionReset);
     });
   }
 
-  #leave(id: number, tell: (peer: Connection) => void): void {
+  #forget(id: number): Connection | undefined {
     // It may have failed by itself, and nobody knows yet.
-    if (this.#queue.some(([kind, other]) => other === id && releasesId(kind))) return;
+    if (this.#events.isReleased(id)) return undefined;
     const connection = this.#connections.get(id);
     if (connection === undefined || connection.closed) throw new Error(`${id} is not open`);
     connection.closed = true;
     this.#connections.delete(id);
     if (!connection.established) this.vanished++;
-    if (connection.peer?.closed === false) tell(connection.peer);
-    this.#post(EventKind.Closed, id);
+    return connection;
+  }
+
+  #leave(connection: Connection, tell: (peer: Connection) => void): void {
+    const { peer } = connection;
+    if (peer?.closed === false) tell(peer);
+    else this.#wire.makeRoom(peer);
+    this.#events.post(EventKind.Closed, connection.id);
   }
 
   #open(id: number): Connection {
@@ -373,10 +424,14 @@ export class FakeTransport implements Transport {
       connections: this.#connections.size,
       listeners: this.#listeners.size,
       queuePairs: this.#connections.size,
-      pinnedBytes: 0,
+      pinnedBytes: this.memory.bytes,
+      slabBytes: 0,
+      slabBytesUsed: 0,
+      registrations: this.memory.count,
+      registrationsMade: this.memory.made,
       wakeUps: 0,
       completions: 0,
-      counters: new Connection(0, endpoint('', 0), endpoint('', 0)).counters,
+      counters: noCounters(),
     };
   }
 
@@ -389,55 +444,5 @@ export class FakeTransport implements Transport {
     clearInterval(this.#keepAlive);
     // Holds the event loop as an active handle of libuv would.
     if (ref) this.#keepAlive = setInterval(() => undefined, 2 ** 30);
-  }
-
-  // --- Events ----------------------------------------------------------------------------------
-
-  #post(kind: EventKind, id: number, a = 0, b = 0, c = 0): void {
-    this.#queue.push([kind, id, a, b, c, 0]);
-    this.#scheduled ??= setImmediate(this.#flush);
-  }
-
-  readonly #flush = (): void => {
-    this.#scheduled = undefined;
-    const batch = this.#queue
-      .splice(0, MAX_EVENTS)
-      .filter(([kind, id]) => this.#isWanted(kind, id));
-    batch.forEach((record, index) => {
-      this.events.set(record, index * EVENT_WORDS);
-    });
-    if (this.#queue.length > 0) this.#scheduled ??= setImmediate(this.#flush);
-    if (batch.length > 0) this.#onEvents(batch.length);
-  };
-
-  // What was posted before the other side closed the id must not come after.
-  #isWanted(kind: number | undefined, id: number | undefined): boolean {
-    if (id === undefined || releasesId(kind)) return true;
-    return this.#connections.has(id) || this.#listeners.has(id);
-  }
-}
-
-/** A binding with one transport, which can be had before it is made. */
-export class FakeBinding implements Binding {
-  readonly hasVerbs = true;
-  /** What `probe` returns. */
-  status: Status = Status.Ok;
-  probes = 0;
-  transport: FakeTransport | undefined;
-  options: TransportOptions | undefined;
-  /** Called with the transport when it is made. */
-  onTransport: ((transport: FakeTransport) => void) | undefined;
-
-  probe(): Status {
-    this.probes++;
-    return this.status;
-  }
-
-  createTransport(onEvents: EventsCallback, options: TransportOptions): Transport {
-    if (this.transport !== undefined) throw new Error('one transport an environment');
-    this.options = options;
-    this.transport = new FakeTransport(onEvents);
-    this.onTransport?.(this.transport);
-    return this.transport;
   }
 }

@@ -194,7 +194,7 @@ t.test('an import enables RDMA for the sockets of the package only', async (t) =
 
 t.test('the package can be imported in every form, and has all names of net', async (t) => {
   const script = `
-    import net, { Socket, connect, isIP, info, stats, reasons, configure } from 'rdma-net';
+    import net, { Socket, alloc, connect, isIP, info, stats, reasons, configure } from 'rdma-net';
     import * as all from 'rdma-net';
     import node from 'node:net';
     const missing = Object.keys(node).filter((name) =>
@@ -204,7 +204,7 @@ t.test('the package can be imported in every form, and has all names of net', as
     console.log(net.info === info, net.stats === stats, net.reasons === reasons);
     console.log(net.Socket !== node.Socket, net.createConnection === net.connect);
     configure({ headStartMs: 10 });
-    console.log(stats().connections, typeof reasons['no-device'].text);
+    console.log(stats().connections, typeof reasons['no-device'].text, alloc(5), net.alloc === alloc);
     const { createRequire } = await import('node:module');
     const required = createRequire(import.meta.url)('rdma-net');
     console.log(required.Socket === Socket, required.default.Socket === Socket);`;
@@ -215,7 +215,7 @@ t.test('the package can be imported in every form, and has all names of net', as
     'true true true 6',
     'true true true',
     'true true',
-    '0 string',
+    '0 string <Buffer 00 00 00 00 00> true',
     'true true',
   ]);
 });

@@ -45,7 +45,7 @@ t.test('a mistake is an error that names what was found and what was expected', 
     [
       () => changeSettings({ headStart: 5 } as never),
       '"headStart" is not a setting; expected one of mode, headStartMs, peerMemoryMs, ' +
-        'peerMemoryCount, receiveBufferBytes, sendBufferBytes',
+        'peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, queuePairsMax',
     ],
   ];
   for (const [mistake, message] of mistakes) {

@@ -2,17 +2,19 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import t, { type Test } from 'tap';
 import { info } from '../../lib/info';
 import { DetailKind } from '../../lib/native';
 import { Status } from '../../lib/status';
 import {
-  close,
   connectedPair,
   fakeRdma,
+  finish,
+  lastClientId,
   listen,
   pattern,
   readAll,
+  testWith,
+  tick,
   transportOf,
   turn,
   until,
@@ -24,33 +26,10 @@ interface ErrorWithCause extends NodeJS.ErrnoException {
   cause?: { code?: string; detail?: number };
 }
 
-async function finish(...ends: (net.Socket | net.Server)[]): Promise<void> {
-  for (const end of ends) {
-    if (end instanceof net.Server) await close(end);
-    else if (!end.destroyed) {
-      end.destroy();
-      await once(end, 'close');
-    }
-  }
-}
-
 const half = { allowHalfOpen: true };
 
-/** The id of the client's side of the connection that was made last. */
-function clientId(): number {
-  const ids = transportOf(binding).connectionIds;
-  return ids[ids.length - 2] ?? -1;
-}
-
-/** A test after which no connection and no listener is left, and nothing holds the event loop. */
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, async (t) => {
-    await body(t);
-    const transport = transportOf(binding);
-    await until(() => transport.openConnections === 0 && !transport.referenced);
-    t.equal(transport.openListeners, 0, 'no listener is left');
-  });
-}
+const clientId = (): number => lastClientId(binding);
+const test = testWith(binding);
 
 test('a client and a server echo over RDMA, and the sockets say so', async (t) => {
   const { client, server, listener } = await connectedPair();
@@ -239,6 +218,7 @@ test('a connection that breaks gives what had arrived, then the error', async (t
   const failed = once(client, 'error') as Promise<[ErrorWithCause]>;
   await turn();
   server.write('last words');
+  await tick();
   transportOf(binding).fail(clientId(), Status.RetriesExceeded, 12, DetailKind.CompletionStatus);
   const [error] = await failed;
   t.strictSame(seen, ['last words']);

@@ -5,10 +5,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
+import t, { type Test } from 'tap';
 import type { ListenMessage } from '../../lib/diagnostics';
 import { install } from '../../lib/install';
 import { useBinding } from '../../lib/transport';
-import { FakeBinding, type FakeTransport } from './fake-transport';
+import { FakeBinding } from './fake-binding';
+import type { FakeTransport } from './fake-transport';
 
 /** RDMA in memory for all sockets of this process; the transport is made at the first connection. */
 export function fakeRdma(): FakeBinding {
@@ -22,6 +24,39 @@ export function fakeRdma(): FakeBinding {
 export function transportOf(binding: FakeBinding): FakeTransport {
   if (binding.transport === undefined) throw new Error('there is no transport yet');
   return binding.transport;
+}
+
+/**
+ * Makes tests after which no connection and no listener is left, and nothing holds the event loop.
+ */
+export function testWith(
+  binding: FakeBinding,
+): (name: string, body: (t: Test) => Promise<void>) => void {
+  return (name, body) => {
+    void t.test(name, async (t) => {
+      await body(t);
+      const transport = transportOf(binding);
+      await until(() => transport.openConnections === 0 && !transport.referenced);
+      t.equal(transport.openListeners, 0, 'no listener is left');
+    });
+  };
+}
+
+/** Destroys sockets, closes servers, and waits for it. */
+export async function finish(...ends: (net.Socket | net.Server)[]): Promise<void> {
+  for (const end of ends) {
+    if (end instanceof net.Server) await close(end);
+    else if (!end.destroyed) {
+      end.destroy();
+      await once(end, 'close');
+    }
+  }
+}
+
+/** The id of the client's side of the connection that was made last. */
+export function lastClientId(binding: FakeBinding): number {
+  const ids = transportOf(binding).connectionIds;
+  return ids[ids.length - 2] ?? -1;
 }
 
 /** Listens on loopback, until the server can be reached over RDMA too. Returns the port. */
@@ -76,6 +111,13 @@ export async function connectedPair(
   const client = net.connect({ port, host: '127.0.0.1', ...clientOptions } as net.NetConnectOpts);
   const [[server]] = await Promise.all([accepted, once(client, 'connect')]);
   return { client, server, listener };
+}
+
+/** The end of this tick: what was written in it has left. */
+export function tick(): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(resolve);
+  });
 }
 
 /** One turn of the event loop. */

@@ -1,0 +1,68 @@
+#include "napi/objects.h"
+
+namespace rdma_net::napi {
+
+namespace {
+
+Napi::Object CountersObject(Napi::Env env, const stream::Counters& counters) {
+  Napi::Object object = Napi::Object::New(env);
+  object["bytesReceived"] = static_cast<double>(counters.bytes_received);
+  object["bytesSent"] = static_cast<double>(counters.bytes_sent);
+  object["bytesReceivedCopied"] = static_cast<double>(counters.bytes_received_copied);
+  object["bytesReceivedInPlace"] = static_cast<double>(counters.bytes_received_in_place);
+  object["bytesSentCopied"] = static_cast<double>(counters.bytes_sent_copied);
+  object["bytesSentInPlace"] = static_cast<double>(counters.bytes_sent_in_place);
+  object["messagesReceived"] = static_cast<double>(counters.messages_received);
+  object["messagesSent"] = static_cast<double>(counters.messages_sent);
+  object["workRequests"] = static_cast<double>(counters.work_requests);
+  object["creditStalls"] = static_cast<double>(counters.credit_stalls);
+  return object;
+}
+
+}  // namespace
+
+Napi::Value EndpointObject(Napi::Env env, const fabric::Address& address) {
+  if (address.host.empty()) return env.Undefined();
+  Napi::Object object = Napi::Object::New(env);
+  object["address"] = address.host;
+  object["port"] = address.port;
+  object["family"] = address.ipv6 ? "IPv6" : "IPv4";
+  return object;
+}
+
+Napi::Object ConnectionInfoObject(Napi::Env env, const stream::Connection& connection) {
+  const fabric::EndpointInfo hardware = connection.endpoint()->info();
+  Napi::Object object = Napi::Object::New(env);
+  object["device"] = hardware.device;
+  object["devicePort"] = hardware.device_port;
+  object["localGid"] = hardware.local_gid;
+  object["remoteGid"] = hardware.remote_gid;
+  object["queuePairNumber"] = hardware.queue_pair_number;
+  object["remoteQueuePairNumber"] = hardware.remote_queue_pair_number;
+  object["mtu"] = hardware.mtu_bytes;
+  object["peer"] = connection.peer_has_extension() ? "rdma-net" : "rsockets";
+  Napi::Array features = Napi::Array::New(env);
+  if (connection.peer_ends_buffers()) features[uint32_t{0}] = "buffer-end";
+  object["features"] = features;
+  object["counters"] = CountersObject(env, connection.counters());
+  return object;
+}
+
+Napi::Object StatsObject(Napi::Env env, const Transport::Totals& totals) {
+  const fabric::FabricStats& fabric = totals.fabric;
+  Napi::Object object = Napi::Object::New(env);
+  object["connections"] = totals.connections;
+  object["listeners"] = totals.listeners;
+  object["queuePairs"] = fabric.queue_pairs;
+  object["pinnedBytes"] = static_cast<double>(fabric.pinned_bytes);
+  object["slabBytes"] = static_cast<double>(fabric.slab_bytes);
+  object["slabBytesUsed"] = static_cast<double>(fabric.slab_bytes_used);
+  object["registrations"] = fabric.registrations;
+  object["registrationsMade"] = static_cast<double>(fabric.registrations_made);
+  object["wakeUps"] = static_cast<double>(totals.wake_ups);
+  object["completions"] = static_cast<double>(fabric.completions);
+  object["counters"] = CountersObject(env, totals.counters);
+  return object;
+}
+
+}  // namespace rdma_net::napi

@@ -1,0 +1,24 @@
+/** Memory for sending without a copy. */
+
+import { Buffer, constants } from 'node:buffer';
+import { noteAllocated } from './registrations';
+import { openTransport } from './transport';
+
+/**
+ * A Buffer from which RDMA sends without copying: it has an ArrayBuffer of its own, filled with
+ * zeros, that is registered with the device as long as it lives. It pays from 64 KiB on; do not
+ * change the bytes of a write before its callback. On TCP it is a Buffer like any other.
+ * @throws TypeError or RangeError when `bytes` is not a number of bytes that a Buffer can have
+ */
+export function alloc(bytes: number): Buffer {
+  const expected = `alloc() takes a whole number of bytes from 0 to ${constants.MAX_LENGTH}`;
+  if (typeof (bytes as unknown) !== 'number') {
+    throw new TypeError(`${expected}, not ${typeof bytes}`);
+  }
+  if (!Number.isInteger(bytes) || bytes < 0 || bytes > constants.MAX_LENGTH) {
+    throw new RangeError(`${expected}, not ${bytes}`);
+  }
+  const memory = new ArrayBuffer(bytes);
+  noteAllocated(memory, openTransport());
+  return Buffer.from(memory);
+}

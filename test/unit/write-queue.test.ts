@@ -1,0 +1,122 @@
+import t from 'tap';
+import { KEPT, NOT_IN_PLACE, type Transport } from '../../lib/native';
+import { WAITS, WriteQueue } from '../../lib/write-queue';
+
+const KIB = 1024;
+const CANCELED = -125;
+
+/**
+ * A queue whose transport takes large writes in place and small ones by copy, as long as it may, and
+ * keeps those of 200 KiB.
+ */
+function queue(): { writes: WriteQueue; room: (isThere: boolean) => void } {
+  let hasRoom = true;
+  const take = (length: number): number => (hasRoom ? length : 0);
+  const transport = {
+    write: (_id, _source, _offset, length) => take(length),
+    writeInPlace: (_id, { buffer }, _offset, length) => {
+      if (buffer.byteLength === 200 * KIB) return KEPT;
+      return buffer.byteLength === 100 * KIB ? take(length) : NOT_IN_PLACE;
+    },
+    flush: () => undefined,
+    register: () => 0,
+  } as Partial<Transport> as Transport;
+  return { writes: new WriteQueue(transport, 1), room: (isThere) => (hasRoom = isThere) };
+}
+
+function ended(writes: WriteQueue): unknown[] {
+  const all: unknown[] = [];
+  for (let end = writes.takeEnded(); end !== undefined; end = writes.takeEnded()) {
+    all.push([(end.request as { name: string }).name, end.status]);
+  }
+  return all;
+}
+
+const large = new Uint8Array(100 * KIB);
+const small = new Uint8Array(10);
+
+t.test('a copied write does not end before one in place that was made earlier', (t) => {
+  const { writes } = queue();
+  t.equal(writes.tryWrite([small]), 0);
+  t.equal(writes.tryWrite([large]), WAITS);
+  writes.push({ name: 'large' }, [large], false);
+  t.equal(writes.tryWrite([small]), WAITS);
+  writes.push({ name: 'small' }, [small], false);
+  t.strictSame(ended(writes), []);
+  t.equal(writes.bytesWritten, 100 * KIB + 20);
+  writes.noteSent(1);
+  t.strictSame(ended(writes), [
+    ['large', 0],
+    ['small', 0],
+  ]);
+  t.end();
+});
+
+t.test('one Sent may complete several writes, and one write may need several', (t) => {
+  const { writes } = queue();
+  t.equal(writes.tryWrite([large, small, large]), WAITS);
+  writes.push({ name: 'both' }, [large, small, large], false);
+  writes.tryWrite([large]);
+  writes.push({ name: 'third' }, [large], false);
+  t.equal(writes.unsentBytes, 300 * KIB);
+  writes.noteSent(1);
+  t.strictSame(ended(writes), []);
+  writes.noteSent(2);
+  t.strictSame(ended(writes), [
+    ['both', 0],
+    ['third', 0],
+  ]);
+  t.equal(writes.unsentBytes, 0);
+  t.end();
+});
+
+t.test('a write that was kept to be copied ends with Sent, whole', (t) => {
+  const { writes } = queue();
+  const kept = new Uint8Array(200 * KIB);
+  t.equal(writes.tryWrite([kept]), WAITS);
+  writes.push({ name: 'kept' }, [kept], false);
+  t.strictSame(ended(writes), []);
+  t.equal(writes.unsentBytes, 200 * KIB);
+  writes.noteSent(1);
+  t.strictSame(ended(writes), [['kept', 0]]);
+  t.equal(writes.unsentBytes, 0);
+  t.end();
+});
+
+t.test('what is canceled ends at once, unless its memory may still be read', (t) => {
+  const { writes, room } = queue();
+  writes.tryWrite([large]);
+  writes.push({ name: 'taken' }, [large], false);
+  writes.tryWrite([small]);
+  room(false);
+  writes.push({ name: 'waits' }, [small], false);
+  writes.cancel(CANCELED);
+  t.equal(writes.pendingBytes, 0);
+  t.strictSame(ended(writes), [], 'in order');
+  writes.end();
+  t.strictSame(ended(writes), [
+    ['taken', CANCELED],
+    ['waits', CANCELED],
+  ]);
+  const other = queue();
+  other.room(false);
+  t.equal(other.writes.tryWrite([small]), WAITS);
+  other.writes.push({ name: 'waits' }, [small], false);
+  other.writes.cancel(CANCELED);
+  t.strictSame(ended(other.writes), [['waits', CANCELED]]);
+  t.end();
+});
+
+t.test('copies that C++ made are never sent in place, and may end before they are sent', (t) => {
+  const { writes, room } = queue();
+  writes.push({ name: 'copied' }, [large], true);
+  t.strictSame(ended(writes), [['copied', 0]]);
+  t.equal(writes.unsentBytes, 0);
+  room(false);
+  writes.push({ name: 'waits' }, [large], true);
+  t.strictSame(ended(writes), [['waits', 0]]);
+  t.equal(writes.pendingBytes, 100 * KIB);
+  writes.cancel(CANCELED);
+  t.equal(writes.pendingBytes, 100 * KIB, 'C++ was told that it is written');
+  t.end();
+});
