@@ -27,6 +27,22 @@ const load = [
   'status=$?; lab-signal done; exit $status',
 ].join('\n');
 
+/** Runs a script in each of two guests; resolves with what they wrote. */
+async function inPair(
+  commands: [string, string],
+): Promise<{ statuses: readonly number[]; output: string }> {
+  let output = '';
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      output += chunk.toString();
+      done();
+    },
+  });
+  const { stderr } = process;
+  const { statuses } = await pairInLab({ commands, timeoutSeconds: 180, stdout, stderr });
+  return { statuses, output };
+}
+
 void (async () => {
   const availability = await labAvailability();
   if (!availability.available) {
@@ -35,19 +51,7 @@ void (async () => {
     return;
   }
   await t.test('autocannon loads an http server on another host over RDMA', async (t) => {
-    let output = '';
-    const stdout = new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        output += chunk.toString();
-        done();
-      },
-    });
-    const { statuses } = await pairInLab({
-      commands: [serve, load],
-      timeoutSeconds: 180,
-      stdout,
-      stderr: process.stderr,
-    });
+    const { statuses, output } = await inPair([serve, load]);
     t.same(statuses, [0, 0], output);
     const line = /^h2\| (\{.*\})$/m.exec(output)?.[1];
     const result = JSON.parse(line ?? '{}') as LoadResult;

@@ -1,7 +1,8 @@
 /**
  * npm run lint:native [-- --fix]
  *
- * Format, compiler warnings and clang-tidy for the C++ of the addon and its tests. With `--fix`
+ * Format, compiler warnings and clang-tidy for the C++ of the addon and its tests. (make warns of
+ * the C of the tests' peers.) With `--fix`
  * formats in place. What cannot be had on this machine is skipped, with the reason; in CI it fails.
  */
 
@@ -28,7 +29,8 @@ const checks: readonly Check[] = [
 ];
 
 async function checkFormat(): Promise<readonly string[]> {
-  const files = ['binding', 'test/native'].flatMap((f) => filesBelow(root, f, ['.h', '.cc']));
+  const folders = ['binding', 'test/native', 'test/rdma/peers'];
+  const files = folders.flatMap((folder) => filesBelow(root, folder, ['.h', '.c', '.cc']));
   const mode = process.argv.includes('--fix') ? ['-i'] : ['--dry-run', '-Werror'];
   const command = await clangTool('clang-format', report);
   const { status, stderr } = await execute(command, [...mode, ...files], { cwd: root });

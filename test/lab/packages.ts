@@ -7,6 +7,7 @@ export const headerPackages: readonly string[] = ['libibverbs-dev', 'librdmacm-d
 export const labPackages: readonly string[] = [
   'busybox-static',
   'cpio',
+  'curl',
   'ibverbs-providers',
   'ibverbs-utils',
   'iproute2',

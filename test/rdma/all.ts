@@ -5,21 +5,40 @@
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
 import t from 'tap';
+import { countersTests } from './counters';
+import { curlTests } from './curl';
+import { deviceLossTests } from './device-loss';
 import { environmentTests } from './environments';
+import { fairnessTests } from './fairness';
 import { fallbackTests } from './fallback';
+import { hostileTests } from './hostile';
 import { httpTests } from './http';
+import { inPlaceTests } from './in-place';
 import { interopTests } from './interop';
+import { keepaliveTests } from './keepalive';
+import { limitsTests } from './limits';
 import { loopDelayTests } from './loop-delay';
 import { killLeftovers } from './program';
+import { scaleTests } from './scale';
 import { transferTests } from './transfers';
 
 const groups: Record<string, () => void> = {
   interop: interopTests,
+  curl: curlTests,
   transfers: transferTests,
+  fairness: fairnessTests,
   http: httpTests,
+  counters: countersTests,
+  'in-place': inPlaceTests,
+  scale: scaleTests,
+  keepalive: keepaliveTests,
   'loop-delay': loopDelayTests,
+  limits: limitsTests,
   environments: environmentTests,
+  hostile: hostileTests,
   fallback: fallbackTests,
+  // Last: it takes the device away.
+  'device-loss': deviceLossTests,
 };
 
 t.setTimeout(0);

@@ -2,16 +2,10 @@
 import { existsSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { PATIENT, Program, root, run } from './program';
+import { PATIENT, Program, root, run, withLockedMemory } from './program';
 
 const ADDRESS = '10.77.0.1';
-/** Of processes without CAP_IPC_LOCK, which is not asked for the limit. */
-const withoutLockedMemory = [
-  'setpriv',
-  ...['--bounding-set', '-ipc_lock', '--inh-caps', '-ipc_lock'],
-  'prlimit',
-  '--memlock=0:0',
-];
+const withoutLockedMemory = withLockedMemory(0);
 
 /** A server and a client that both lack something: both work on TCP, and both say why. */
 async function bothOnTcp(

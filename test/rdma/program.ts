@@ -31,13 +31,14 @@ export interface ProgramOptions {
   preload?: boolean;
   /** A command to run node under, as `['prlimit', '--memlock=0']`. */
   wrapper?: string[];
+  /** Outlives the test that it was started in: whoever starts it kills it. Default false. */
+  shared?: boolean;
+  /** Options of node, as `['--expose-gc']`. */
+  flags?: string[];
 }
 
-/**
- * A Node program of test/rdma/programs, run as a child. It says what happens in lines of JSON, and
- * ends when its standard input does.
- */
-export class Program {
+/** A program run as a child. It says what happens in lines of JSON, and ends when its input does. */
+export class Child {
   readonly #child: ChildProcess;
   readonly #sayings: Saying[] = [];
   readonly #ended: Promise<void>;
@@ -45,21 +46,12 @@ export class Program {
   #exited = false;
   #stderr = '';
 
-  constructor(name: string, options: ProgramOptions = {}) {
-    const file = path.join(__dirname, 'programs', `${name}.js`);
-    const command = [
-      ...(options.wrapper ?? []),
-      process.execPath,
-      ...(options.preload === false ? [] : ['--require', preload]),
-      file,
-      ...(options.args ?? []),
-    ];
+  constructor(command: string[], options: { env?: Record<string, string>; shared?: boolean } = {}) {
     this.#child = spawn(command[0] ?? '', command.slice(1), {
-      // An emulated processor is 25 times slower than the default head start is made for.
-      env: { ...process.env, RDMA_NET_HEAD_START_MS: '20000', ...options.env },
+      env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    running.add(this.#child);
+    if (!options.shared) running.add(this.#child);
     const { stdout, stderr } = this.#child;
     if (stdout === null || stderr === null) throw new Error('the child has no pipes');
     createInterface(stdout).on('line', (line) => {
@@ -115,16 +107,48 @@ export class Program {
   }
 }
 
-/** Runs a command to its end. */
+/** A Node program of test/rdma/programs. */
+export class Program extends Child {
+  constructor(name: string, options: ProgramOptions = {}) {
+    const command = [
+      ...(options.wrapper ?? []),
+      process.execPath,
+      ...(options.flags ?? []),
+      ...(options.preload === false ? [] : ['--require', preload]),
+      path.join(__dirname, 'programs', `${name}.js`),
+      ...(options.args ?? []),
+    ];
+    // An emulated processor is 25 times slower than the default head start is made for.
+    const env = { RDMA_NET_HEAD_START_MS: '20000', ...options.env };
+    super(command, { env, shared: options.shared ?? false });
+  }
+}
+
+/** A wrapper for processes that may lock so many bytes: CAP_IPC_LOCK would take the limit away. */
+export function withLockedMemory(bytes: number): string[] {
+  return [
+    'setpriv',
+    ...['--bounding-set', '-ipc_lock', '--inh-caps', '-ipc_lock'],
+    'prlimit',
+    `--memlock=${bytes}:${bytes}`,
+  ];
+}
+
+/** Runs a command to its end; `onOutput` is called whenever it has written something. */
 export async function run(
   command: string,
   args: string[],
+  onOutput?: () => void,
 ): Promise<{ code: number | null; output: string }> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      onOutput?.();
+    });
+  }
   await once(child, 'close');
   running.delete(child);
   return { code: child.exitCode, output };

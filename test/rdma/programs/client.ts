@@ -73,8 +73,8 @@ async function obey(command: string): Promise<void> {
 listen(
   (command) => {
     obey(command).catch((error: unknown) => {
-      const { code, message } = error as NodeJS.ErrnoException;
-      say('failed', { code, message });
+      const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: object };
+      say('failed', { code, message, cause: { ...cause } });
     });
   },
   () => process.stdin.pause(),

@@ -4,7 +4,7 @@
  */
 import net from 'node:net';
 import { info } from '../../../lib/index';
-import { listen, say, sayWhenListening } from './said';
+import { describeError, listen, say, sayWhenListening } from './said';
 
 const sockets = new Set<net.Socket>();
 
@@ -21,7 +21,7 @@ const server = net.createServer({ noDelay: true }, (socket) => {
     bytes += chunk.length;
     socket.write(chunk);
   });
-  socket.on('error', (error: NodeJS.ErrnoException) => say('error', { code: error.code }));
+  socket.on('error', (error) => say('error', describeError(error)));
   socket.on('close', () => {
     sockets.delete(socket);
     say('closed', { bytes, counters: info(socket).counters });

@@ -1,46 +1,68 @@
 /**
- * Plays the client of rstream: sends `iterations` times `count` transfers and reads as many back,
- * with rstream's data pattern both ways. Arguments: address, port, bytes, count, iterations.
+ * Plays the client of rstream when told: sends `iterations` times `count` transfers and reads as
+ * many back, with rstream's data pattern both ways, and says `done` and `closed`.
+ *
+ *     run ADDRESS PORT BYTES COUNT ITERATIONS
  */
 import net from 'node:net';
 import { info } from '../../../lib/index';
-import { say } from './said';
+import { listen, say } from './said';
 
-const [address = '', port, bytes, count, iterations] = process.argv.slice(2);
-const transferBytes = Number(bytes) * Number(count);
+/** What rstream sends first, and wants back. */
+const SYNCHRONISATION_BYTES = 16;
+const WRAP = 256;
 
-let sendCounter = 0;
-let receiveCounter = 0;
-let wrong = 0;
-let left = 0;
-let rounds = -1;
+/** rstream's pattern, a counter that wraps at 256: `length` bytes of it from a position on. */
+class Pattern {
+  #wheel = Buffer.alloc(0);
 
-/** The next bytes of rstream's pattern: a counter that wraps at 256. */
-function pattern(length: number): Buffer {
-  const buffer = Buffer.allocUnsafe(length);
-  for (let i = 0; i < length; i++) buffer[i] = sendCounter++ & 0xff;
-  return buffer;
-}
-
-const socket = net.connect(Number(port), address);
-
-function nextRound(): void {
-  rounds++;
-  if (rounds === Number(iterations) + 1) {
-    say('done', { wrong, transport: socket.transport, peer: info(socket).peer });
-    socket.end();
-    return;
+  at(position: number, length: number): Buffer {
+    if (this.#wheel.length < length + WRAP) {
+      const turn = Buffer.from(Array.from({ length: WRAP }, (_, value) => value));
+      this.#wheel = Buffer.alloc(length + WRAP, turn);
+    }
+    const start = position % WRAP;
+    return this.#wheel.subarray(start, start + length);
   }
-  // The first round is rstream's synchronisation of 16 bytes.
-  left = rounds === 0 ? 16 : transferBytes;
-  socket.write(pattern(left));
 }
 
-socket.on('connect', nextRound);
-socket.on('data', (chunk) => {
-  for (const byte of chunk) wrong += byte === (receiveCounter++ & 0xff) ? 0 : 1;
-  left -= chunk.length;
-  if (left === 0) nextRound();
-});
-socket.on('error', (error) => say('error', { message: error.message }));
-socket.on('close', () => say('closed'));
+const pattern = new Pattern();
+
+function run(address: string, port: number, transferBytes: number, iterations: number): void {
+  let sent = 0;
+  let received = 0;
+  let due = 0;
+  let rounds = -1;
+  let chunksWrong = 0;
+  const socket = net.connect(port, address);
+
+  const nextRound = (): void => {
+    rounds++;
+    if (rounds === iterations + 1) {
+      say('done', { received, chunksWrong, transport: socket.transport, peer: info(socket).peer });
+      socket.end();
+      return;
+    }
+    const bytes = rounds === 0 ? SYNCHRONISATION_BYTES : transferBytes;
+    due += bytes;
+    socket.write(pattern.at(sent, bytes));
+    sent += bytes;
+  };
+
+  socket.on('connect', nextRound);
+  socket.on('data', (chunk) => {
+    if (!chunk.equals(pattern.at(received, chunk.length))) chunksWrong++;
+    received += chunk.length;
+    if (received === due) nextRound();
+  });
+  socket.on('error', (error) => say('error', { message: error.message }));
+  socket.on('close', () => say('closed'));
+}
+
+listen(
+  (command) => {
+    const [, address = '', port, bytes, count, iterations] = command.split(' ');
+    run(address, Number(port), Number(bytes) * Number(count), Number(iterations));
+  },
+  () => process.stdin.pause(),
+);

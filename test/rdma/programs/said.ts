@@ -7,6 +7,12 @@ export function say(event: string, details: Record<string, unknown> = {}): void 
   process.stdout.write(`${JSON.stringify({ event, ...details })}\n`);
 }
 
+/** What a test asks of an error: its code, and that of what RDMA said. */
+export function describeError(error: Error): Record<string, unknown> {
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return { code, cause: (cause as NodeJS.ErrnoException | undefined)?.code };
+}
+
 /** Calls `onCommand` with each line that the test writes, and `onEnd` when it has no more. */
 export function listen(onCommand: (command: string) => void, onEnd: () => void): void {
   let rest = '';
