@@ -1,88 +1,23 @@
 /**
- * `npm run bench -- [--rounds N] [--seconds S] [--json FILE]`: http over TCP and RDMA in interleaved
- * rounds, with medians, spreads and the ratio of each round; on this machine's RDMA device if it has
- * one, else in the lab.
+ * `npm run bench -- [http|lab] [OPTIONS]`. `http`, if none is named: an http server over TCP and
+ * RDMA; `lab`: transfers beside C programs on the same device. Their options are in their own files.
  */
-import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import type { Comparison, Row } from './http-compare';
-import { printTable } from './table';
-import { findDevice, labCaveat, runMeasurement } from './where';
+import { benchHttp } from './http-bench';
+import { benchLab } from './lab-bench';
 
-const OVERHEAD_SECONDS = 12;
-
-/** The middle of some numbers, and how far they reach. */
-function spread(values: number[], digits: number): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted[Math.floor(sorted.length / 2)] ?? NaN;
-  const [least, most] = [sorted[0] ?? NaN, sorted.at(-1) ?? NaN];
-  return `${middle.toFixed(digits)} [${least.toFixed(digits)}, ${most.toFixed(digits)}]`;
-}
-
-function wholeNumber(name: string, text: string, most: number): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= most) return number;
-  throw new Error(
-    `--${name} is ${JSON.stringify(text)}; expected a whole number from 1 to ${most}`,
-  );
-}
-
-function summarise(rows: Row[]): string[][] {
-  const lines: string[][] = [
-    ['workload', 'transport', 'requests/s', 'p50 ms', 'p99 ms', 'rdma / tcp'],
-  ];
-  for (const workload of new Set(rows.map((row) => row.workload))) {
-    const of = (asked: Row['asked']): Row[] =>
-      rows.filter((row) => row.workload === workload && row.asked === asked);
-    const ratios = of('rdma').map(
-      (row, round) => row.requestsPerSecond / (of('tcp')[round]?.requestsPerSecond ?? NaN),
-    );
-    for (const asked of ['tcp', 'rdma'] as const) {
-      lines.push([
-        workload,
-        asked,
-        spread(
-          of(asked).map((row) => row.requestsPerSecond),
-          0,
-        ),
-        spread(
-          of(asked).map((row) => row.latencyP50Ms),
-          1,
-        ),
-        spread(
-          of(asked).map((row) => row.latencyP99Ms),
-          1,
-        ),
-        asked === 'rdma' ? spread(ratios, 2) : '',
-      ]);
-    }
-  }
-  return lines;
-}
+const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
+  http: benchHttp,
+  lab: benchLab,
+};
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '6' },
-      json: { type: 'string' },
-    },
-  });
-  const rounds = wholeNumber('rounds', values.rounds, 100);
-  const seconds = wholeNumber('seconds', values.seconds, 600);
-  const device = findDevice();
-  // Two workloads over two transports, each with its start and warm-up.
-  const timeoutSeconds = 60 + rounds * 4 * (seconds + OVERHEAD_SECONDS);
-  const args = [String(seconds), String(rounds)];
-  const output = await runMeasurement('http-compare.js', args, device, timeoutSeconds);
-  const comparison = JSON.parse(output) as Comparison;
-  const where = device === undefined ? 'in the lab' : `on ${device.name}`;
-  console.log(`\nhttp ${where}, Node ${comparison.node}, ${rounds} rounds: median [least, most]\n`);
-  printTable(summarise(comparison.rows), new Set([0, 1]));
-  if (device === undefined) console.log(`\n${labCaveat}`);
-  if (values.json !== undefined) {
-    writeFileSync(values.json, `${JSON.stringify({ where, ...comparison }, null, 2)}\n`);
+  const [first = '', ...rest] = process.argv.slice(2);
+  if (first === '' || first.startsWith('-')) return benchHttp(process.argv.slice(2));
+  const bench = Object.hasOwn(benchmarks, first) ? benchmarks[first] : undefined;
+  if (bench === undefined) {
+    throw new Error(`no benchmark ${first}; there are ${Object.keys(benchmarks).join(', ')}`);
   }
+  return bench(rest);
 }
 
 main().catch((error: unknown) => {
