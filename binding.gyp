@@ -52,6 +52,7 @@
                 'binding/verbs/queue_group.cc',
                 'binding/verbs/queue_pair.cc',
                 'binding/verbs/registration.cc',
+                'binding/verbs/request_chain.cc',
                 'binding/verbs/slab_chunk.cc',
                 'binding/verbs/slab_pool.cc',
                 'binding/verbs/verbs_fabric.cc',

@@ -35,7 +35,9 @@ async function listening(port: string, transport: 'rdma' | 'tcp'): Promise<void>
       await new Promise((resolve) => setTimeout(resolve, 10));
     } else {
       const { stdout } = await run('rdma', ['resource', 'show', 'cm_id']);
-      if (stdout.includes(`:${port} `)) return;
+      // An id has its port a moment before it listens.
+      const onPort = (line: string): boolean => line.includes(`:${port} `);
+      if (stdout.split('\n').some((line) => onPort(line) && line.includes(' LISTEN '))) return;
     }
   }
   throw new Error(`nobody listens on port ${port}`);

@@ -129,6 +129,8 @@ export interface TransportOptions {
   pinnedBytesMax?: number;
   /** Connections of this environment, at least 1. */
   queuePairsMax?: number;
+  /** How long to go on polling before the event loop sleeps, 0 (the default) to 1000. */
+  spinMicroseconds?: number;
 }
 
 /** What {@link Transport.writeInPlace} returns when the bytes must be copied. */

@@ -76,7 +76,11 @@ export class WriteQueue implements Bell {
   #resumeInPlace = 0;
   /** After a short write, until the transport says that there is room. */
   #full = false;
+  /** From the first copied write of a tick to {@link ring}. */
   #bellAsked = false;
+  /** One has left already in this tick, and what comes after it is held back. */
+  #hasLeft = false;
+  #heldBack = false;
   #peerClosed = false;
   #failure: RdmaError | undefined;
   #gone = false;
@@ -130,7 +134,7 @@ export class WriteQueue implements Bell {
     for (; index < chunks.length; index++) {
       const chunk = chunks[index];
       if (chunk === undefined || this.#isEmpty(chunk)) continue;
-      taken = this.#send(chunk, 0, false);
+      taken = this.#send(chunk, 0, false, index + 1 < chunks.length);
       if (taken < 0) return taken;
       this.#bytesWritten += taken;
       if (taken < chunk.byteLength) break;
@@ -228,7 +232,9 @@ export class WriteQueue implements Bell {
 
   ring(): void {
     this.#bellAsked = false;
-    if (!this.#gone) this.#transport.flush(this.#id);
+    this.#hasLeft = false;
+    if (this.#heldBack && !this.#gone) this.#transport.flush(this.#id);
+    this.#heldBack = false;
   }
 
   #report(write: PendingWrite): void {
@@ -268,7 +274,8 @@ export class WriteQueue implements Bell {
     for (; write.index < chunks.length; write.index++, write.offset = 0) {
       const chunk = chunks[write.index];
       if (chunk === undefined || chunk.byteLength <= write.offset) continue;
-      const taken = this.#send(chunk, write.offset, write.owned);
+      const isLast = write.index + 1 === chunks.length;
+      const taken = this.#send(chunk, write.offset, write.owned, !isLast);
       status = taken < 0 ? taken : undefined;
       if (taken < 0) break;
       write.offset += taken;
@@ -289,16 +296,23 @@ export class WriteQueue implements Bell {
     return true;
   }
 
-  /** Bytes taken, or a negative errno. */
-  #send(chunk: Uint8Array, offset: number, owned: boolean): number {
+  /**
+   * Bytes taken, or a negative errno. What is copied in a tick leaves together, but for its first
+   * write: whoever waits for an answer gets that as soon as it is there.
+   * @param more true when the same write has more chunks
+   */
+  #send(chunk: Uint8Array, offset: number, owned: boolean, more: boolean): number {
     const length = chunk.byteLength - offset;
     if (length >= IN_PLACE_BYTES_MIN && !owned) {
       const taken = this.#sendInPlace(chunk, offset, length);
       if (taken !== NOT_IN_PLACE) return taken;
     }
-    const taken = this.#transport.write(this.#id, chunk, offset, length, true);
+    const waits = more || this.#hasLeft;
+    const taken = this.#transport.write(this.#id, chunk, offset, length, waits);
     if (taken < 0) return this.#refused(-taken as Status, length);
     this.#full = taken < length;
+    this.#heldBack = waits;
+    this.#hasLeft ||= !waits;
     if (!this.#bellAsked) {
       this.#bellAsked = true;
       ringLater(this);

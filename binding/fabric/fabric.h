@@ -59,7 +59,7 @@ struct WriteRequest {
   uint32_t remote_key = 0;
   /// In host order.
   uint32_t immediate = 0;
-  /// The bytes are taken before Post returns; at most inline_bytes_max() of them.
+  /// The bytes are taken before Ring returns; at most inline_bytes_max() of them.
   bool place_inline = false;
 };
 
@@ -125,7 +125,14 @@ class Endpoint {
   /// Passive side: answers the request; OnEstablished or OnConnectFailed follows.
   virtual Failure Accept(std::span<const std::byte> data) = 0;
 
+  /// A request, as Expose and Revoke make them too; it may wait for Ring.
   virtual Failure Post(const WriteRequest& request) = 0;
+  /// Sends on their way what was posted, all of it at once where the device can.
+  virtual Failure Ring() = 0;
+  /// Asks that fd() becomes readable once the requests posted so far are complete; without it their
+  /// completions are reported by whichever Poll comes next, and wake nobody. (That one has failed
+  /// is still found out, some time later.) It holds until the next OnSent.
+  virtual void AwaitSent() = 0;
 
   /// Zeroed, page-aligned memory of this endpoint alone. Its cost is that of a registration: not
   /// for the data path, but for Access::kSend, which comes from a pool.

@@ -13,18 +13,22 @@ uv_handle_t* AsHandle(Handle* handle) {
 
 }  // namespace
 
-Pump::Pump(uv_loop_t* loop, fabric::Fabric* fabric, std::function<void()> delivered)
-    : loop_(loop), fabric_(fabric), delivered_(std::move(delivered)) {}
+Pump::Pump(uv_loop_t* loop, fabric::Fabric* fabric, const Options& options,
+           std::function<void()> delivered)
+    : loop_(loop), fabric_(fabric), options_(options), delivered_(std::move(delivered)) {}
 
 int Pump::Start() {
   if (const int error = uv_poll_init(loop_, &poll_, fabric_->fd()); error != 0) return error;
   uv_idle_init(loop_, &idle_);
+  uv_prepare_init(loop_, &prepare_);
   uv_timer_init(loop_, &timer_);
-  open_handles_ = 3;
-  poll_.data = idle_.data = timer_.data = this;
+  open_handles_ = 4;
+  poll_.data = idle_.data = prepare_.data = timer_.data = this;
+  uv_unref(AsHandle(&prepare_));
   uv_unref(AsHandle(&timer_));
   SetRef(false);
-  fabric_->Arm();
+  uv_prepare_start(&prepare_,
+                   [](uv_prepare_t* handle) { static_cast<Pump*>(handle->data)->BeforeSleep(); });
   return uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* handle, int, int) {
     // An error of the descriptor is found again, with its reason, by whoever reads it.
     auto* pump = static_cast<Pump*>(handle->data);
@@ -34,15 +38,34 @@ int Pump::Start() {
 }
 
 void Pump::Round() {
-  bool more = fabric_->Poll(kBudget);
   uv_idle_stop(&idle_);
-  // Before arming: what the program's answers bring about is then found without a wake-up.
+  if (fabric_->Poll(kBudget)) RunSoon();
   delivered_();
+}
+
+void Pump::BeforeSleep() {
   if (closed_ != nullptr) return;
-  const bool armed = !more && fabric_->Arm();
-  if (armed) more = fabric_->PollArmed(kBudget);
-  if (more) RunSoon();
-  if (armed) delivered_();
+  if (options_.spin_us > 0 && uv_backend_timeout(loop_) != 0) Spin();
+  // What the program answers may be armed for only then.
+  for (int round = 0; round < kArmRoundsMax; round++) {
+    if (!fabric_->Arm()) return;
+    if (fabric_->PollArmed(kBudget)) RunSoon();
+    delivered_();
+    if (closed_ != nullptr) return;
+  }
+  RunSoon();
+}
+
+/// Sleeping and waking up take microseconds, which is longer than an answer may be under way.
+void Pump::Spin() {
+  const uint64_t until_ns = uv_hrtime() + uint64_t{1000} * options_.spin_us;
+  const uint64_t before = fabric_->stats().completions;
+  do {
+    if (fabric_->PollArmed(kBudget)) RunSoon();
+    if (fabric_->stats().completions == before) continue;
+    delivered_();
+    return;
+  } while (uv_hrtime() < until_ns);
 }
 
 void Pump::RunSoon() {
@@ -81,6 +104,7 @@ void Pump::Close(std::function<void()> closed) {
   };
   uv_close(AsHandle(&poll_), on_closed);
   uv_close(AsHandle(&idle_), on_closed);
+  uv_close(AsHandle(&prepare_), on_closed);
   uv_close(AsHandle(&timer_), on_closed);
 }
 

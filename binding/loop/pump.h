@@ -9,17 +9,25 @@
 namespace rdma_net::loop {
 
 /// Joins a fabric to a libuv loop. That the fabric's descriptor is readable means no more than
-/// "look": a wake-up drains with a budget, hands on what was found, arms, and looks once more for
-/// what came in between; what is over the budget goes to the next turn of the loop, so that nothing
-/// else on it starves.
+/// "look": a wake-up drains with a budget, and hands on what was found. Before the loop sleeps it
+/// arms, and looks once more for what came in between. What is over the budget goes to the next turn
+/// of the loop, so that nothing else on it starves.
 ///
-///     readable --> Poll(budget) --> delivered() --all taken--> Arm --> PollArmed --> delivered()
-///                                        |
-///                                        +-- more --> next turn
+///     readable ---------> Poll(budget) --> delivered()
+///     loop would sleep -> (spin) -> Arm --> PollArmed --> delivered()
+///
+/// Whatever the program posts in a turn, in whichever callback, is armed for before the loop sleeps.
 class Pump {
  public:
+  struct Options {
+    /// How long to go on polling before the loop sleeps, in microseconds; at most kSpinMax.
+    uint32_t spin_us = 0;
+  };
+  static constexpr uint32_t kSpinMax = 1000;
+
   /// @param delivered called after each round, to hand on what the events left behind
-  Pump(uv_loop_t* loop, fabric::Fabric* fabric, std::function<void()> delivered);
+  Pump(uv_loop_t* loop, fabric::Fabric* fabric, const Options& options,
+       std::function<void()> delivered);
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
   Pump(Pump&&) = delete;
@@ -44,12 +52,16 @@ class Pump {
 
  private:
   static constexpr uint32_t kBudget = 256;
+  static constexpr int kArmRoundsMax = 4;
 
   void Round();
+  void BeforeSleep();
+  void Spin();
   void OnHandleClosed();
 
   uv_loop_t* loop_;
   fabric::Fabric* fabric_;
+  Options options_;
   std::function<void()> delivered_;
   std::function<void()> tick_;
   std::function<void()> closed_;
@@ -57,6 +69,7 @@ class Pump {
   int open_handles_ = 0;
   uv_poll_t poll_{};
   uv_idle_t idle_{};
+  uv_prepare_t prepare_{};
   uv_timer_t timer_{};
 };
 

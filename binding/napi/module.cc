@@ -247,21 +247,24 @@ bool ReadNumber(const Napi::Object& options, const Range& range, size_t* number)
 #if RDMA_NET_HAS_VERBS
 /// Reads `interface TransportOptions`; false with a RangeError pending.
 bool ReadOptions(const Napi::Value& value, stream::Options* stream,
-                 verbs::VerbsFabric::Options* verbs) {
+                 verbs::VerbsFabric::Options* verbs, loop::Pump::Options* pump) {
   if (value.IsObject()) {
     const auto given = value.As<Napi::Object>();
     constexpr double kCountMax = std::numeric_limits<int32_t>::max();
     constexpr double kMost = double{1ULL << 50};
     size_t queue_pairs = verbs->queue_pairs_max;
     size_t pinned_bytes = verbs->pinned_bytes_max;
+    size_t spin_us = pump->spin_us;
     if (!ReadNumber(given, {"receiveBufferBytes", kReceiveBytesMin, kBufferBytesMax},
                     &stream->receive.window_bytes) ||
         !ReadNumber(given, {"sendBufferBytes", kSendBytesMin, kBufferBytesMax},
                     &stream->send.ring_bytes) ||
         !ReadNumber(given, {"pinnedBytesMax", kPinnedBytesMin, kMost}, &pinned_bytes) ||
-        !ReadNumber(given, {"queuePairsMax", 1, kCountMax}, &queue_pairs)) {
+        !ReadNumber(given, {"queuePairsMax", 1, kCountMax}, &queue_pairs) ||
+        !ReadNumber(given, {"spinMicroseconds", 0, loop::Pump::kSpinMax}, &spin_us)) {
       return false;
     }
+    pump->spin_us = static_cast<uint32_t>(spin_us);
     verbs->queue_pairs_max = static_cast<uint32_t>(queue_pairs);
     verbs->pinned_bytes_max = pinned_bytes;
   }
@@ -276,7 +279,8 @@ Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
 #if RDMA_NET_HAS_VERBS
   stream::Options stream;
   verbs::VerbsFabric::Options verbs;
-  if (!ReadOptions(info[1], &stream, &verbs)) return env.Undefined();
+  loop::Pump::Options pump;
+  if (!ReadOptions(info[1], &stream, &verbs, &pump)) return env.Undefined();
   fabric::Failure failure;
   std::unique_ptr<fabric::Fabric> fabric = verbs::VerbsFabric::Create(verbs, &failure);
   if (fabric == nullptr) {
@@ -285,7 +289,7 @@ Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   Transport* transport =
-      Transport::Create(env, std::move(fabric), stream, info[0].As<Napi::Function>());
+      Transport::Create(env, std::move(fabric), stream, pump, info[0].As<Napi::Function>());
   if (transport == nullptr) return env.Undefined();
   return TransportObject(env, transport);
 #else

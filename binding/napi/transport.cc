@@ -37,7 +37,8 @@ int32_t Negated(Status status) {
 }  // namespace
 
 Transport::Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
-                     const stream::Options& options, Napi::Function on_events)
+                     const stream::Options& options, const loop::Pump::Options& pump,
+                     Napi::Function on_events)
     : env_(env),
       options_(options),
       on_events_(Napi::Persistent(on_events)),
@@ -45,19 +46,20 @@ Transport::Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fab
       records_(env),
       fabric_(std::move(fabric)),
       registrations_(fabric_.get()),
-      pump_(loop, fabric_.get(), [this] { Deliver(); }) {}
+      pump_(loop, fabric_.get(), pump, [this] { Deliver(); }) {}
 
 Transport::~Transport() = default;
 
 Transport* Transport::Create(Napi::Env env, std::unique_ptr<fabric::Fabric> fabric,
-                             const stream::Options& options, Napi::Function on_events) {
+                             const stream::Options& options, const loop::Pump::Options& pump,
+                             Napi::Function on_events) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) {
     Napi::Error::New(env, "the environment has no event loop").ThrowAsJavaScriptException();
     return nullptr;
   }
   std::unique_ptr<Transport> transport(
-      new Transport(env, loop, std::move(fabric), options, on_events));
+      new Transport(env, loop, std::move(fabric), options, pump, on_events));
   if (const int error = transport->pump_.Start(); error != 0) {
     Napi::Error::New(env, uv_strerror(error)).ThrowAsJavaScriptException();
     return nullptr;
@@ -215,6 +217,7 @@ void Transport::Watch() {
 }
 
 void Transport::WatchLingering() {
+  if (lingering_.empty()) return;
   const uint64_t now = now_ms();
   std::erase_if(lingering_, [this, now](const Lingering& lingering) {
     Connection* connection = slots_[lingering.id].connection.get();
@@ -228,12 +231,12 @@ void Transport::WatchLingering() {
 // News from below.
 
 void Transport::OnNews(Connection* connection) {
-  if (news_.empty()) pump_.RunSoon();
+  if (news_.empty() && !delivering_) pump_.RunSoon();
   news_.push_back(connection);
 }
 
 void Transport::OnListenerNews(const ListenerNews& news) {
-  if (listener_news_.empty()) pump_.RunSoon();
+  if (listener_news_.empty() && !delivering_) pump_.RunSoon();
   listener_news_.push_back(news);
 }
 

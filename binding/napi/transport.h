@@ -27,7 +27,8 @@ class Transport final : public stream::ConnectionObserver {
  public:
   /// @return null with a JavaScript exception pending when the loop cannot be joined
   static Transport* Create(Napi::Env env, std::unique_ptr<fabric::Fabric> fabric,
-                           const stream::Options& options, Napi::Function on_events);
+                           const stream::Options& options, const loop::Pump::Options& pump,
+                           Napi::Function on_events);
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
   Transport(Transport&&) = delete;
@@ -99,7 +100,8 @@ class Transport final : public stream::ConnectionObserver {
   };
 
   Transport(Napi::Env env, uv_loop_t* loop, std::unique_ptr<fabric::Fabric> fabric,
-            const stream::Options& options, Napi::Function on_events);
+            const stream::Options& options, const loop::Pump::Options& pump,
+            Napi::Function on_events);
 
   /// Memory that may be sent from in place: of a registration, or of a slab.
   [[nodiscard]] std::optional<stream::Source> FindSource(const stream::Connection& connection,
@@ -144,6 +146,8 @@ class Transport final : public stream::ConnectionObserver {
   uint64_t listeners_made_ = 0;
   bool ref_ = false;
   bool opened_ = false;
+  /// News are handed on already.
+  bool delivering_ = false;
   bool ending_ = false;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   // The pump goes before the fabric whose descriptor it watches.

@@ -20,12 +20,14 @@ constexpr size_t kRecordsOfConnection = 10;
 }  // namespace
 
 void Transport::Deliver() {
+  if (opened_ && !ending_ && news_.empty() && listener_news_.empty()) return;
   // At the end of the environment nothing of JavaScript may be touched, not even a scope.
   std::optional<Napi::HandleScope> scope;
   if (!ending_) scope.emplace(env_);
   if (!opened_ && fabric_->open()) ReportOpened();
   // News that JavaScript's calls bring about are handed on too, but not for ever in one turn.
   constexpr int kRoundsMax = 4;
+  delivering_ = true;
   for (int round = 0; round < kRoundsMax; round++) {
     if (news_.empty() && listener_news_.empty()) break;
     for (Connection* connection : std::exchange(news_, {})) {
@@ -38,6 +40,7 @@ void Transport::Deliver() {
     }
     Send();
   }
+  delivering_ = false;
   if (!news_.empty() || !listener_news_.empty()) pump_.RunSoon();
   Watch();
   // Last: it may be the end of this.

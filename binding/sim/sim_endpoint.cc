@@ -59,8 +59,10 @@ void SimEndpoint::Update() {
   scheduler.SetReady(&stall_lane_, stalled_ && !wire_.empty());
   scheduler.SetReady(&arrived_lane_, !arrived_.empty());
   // A failure is behind all that came before it, in either direction.
+  const bool failed = !sent_.empty() && sent_.back().kind == Kind::kFailure;
   scheduler.SetReady(&sent_lane_,
-                     !sent_.empty() && (sent_.front().kind != Kind::kFailure || arrived_.empty()));
+                     !sent_.empty() && (awaits_sent_ || failed) &&
+                         (sent_.front().kind != Kind::kFailure || arrived_.empty()));
   const bool last = !pending_.empty() && (pending_.front().event == LifeEvent::kDisconnected);
   scheduler.SetReady(&life_lane_, !pending_.empty() && (!last || arrived_.empty()));
 }
@@ -84,16 +86,36 @@ Failure SimEndpoint::Post(const fabric::WriteRequest& request) {
   if (++in_use_ > fabric_->options_.send_requests) fabric_->Error("the send queue overran");
   for (const fabric::Segment& segment : request.segments) {
     posted.bytes += segment.bytes;
-    if (!request.place_inline || segment.bytes == 0) continue;
-    posted.inline_data.insert(posted.inline_data.end(), segment.data, segment.data + segment.bytes);
   }
-  if (posted.inline_data.size() > fabric_->options_.inline_bytes) {
+  if (request.place_inline && posted.bytes > fabric_->options_.inline_bytes) {
     fabric_->Error("too many bytes for an inline request");
   }
   posted.checksum = Checksum(request);
-  wire_.push_back(std::move(posted));
+  posted_.push_back(std::move(posted));
+  return {};
+}
+
+Failure SimEndpoint::Ring() {
+  if (released_) fabric_->Error("somebody rang after the release");
+  std::vector<Posted> posted = std::exchange(posted_, {});
+  if (broken_ || quiet_) return {};
+  if (fabric_->scheduler_.Chance(fabric_->options_.post_errors)) {
+    return {.status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = 12};
+  }
+  for (Posted& each : posted) {
+    for (const fabric::Segment& segment : each.request.segments) {
+      if (!each.request.place_inline || segment.bytes == 0) continue;
+      each.inline_data.insert(each.inline_data.end(), segment.data, segment.data + segment.bytes);
+    }
+    wire_.push_back(std::move(each));
+  }
   Update();
   return {};
+}
+
+void SimEndpoint::AwaitSent() {
+  awaits_sent_ = true;
+  Update();
 }
 
 void SimEndpoint::Scribble(uint64_t remote_address, uint32_t remote_key, uint32_t bytes) {
@@ -131,8 +153,7 @@ Failure SimEndpoint::Revoke(fabric::Slab* slab, uint64_t token) {
   posted.places = 1 + std::exchange(exposures_posted_, 0);
   posted.request.token = token;
   posted.revoked_key = key;
-  wire_.push_back(std::move(posted));
-  Update();
+  posted_.push_back(std::move(posted));
   return {};
 }
 
@@ -237,7 +258,17 @@ void SimEndpoint::RunArrived() {
     heard_ = true;
     events_->OnMessage(arrived.immediate, arrived.bytes);
   }
+  if (fabric_->scheduler_.Chance(kHalf)) ReportAlong();
   UpdateBoth();
+}
+
+void SimEndpoint::ReportAlong() {
+  for (size_t n = sent_.size(); n > 0 && !sent_.empty(); n--) {
+    if (sent_.front().kind == Kind::kFailure) return;
+    const Posted posted = std::move(sent_.front());
+    sent_.pop_front();
+    ReportSent(posted);
+  }
 }
 
 void SimEndpoint::RunSent() {
@@ -253,6 +284,7 @@ void SimEndpoint::RunSent() {
 void SimEndpoint::ReportSent(const Posted& posted) {
   if (posted.kind == Kind::kFailure) return events_->OnBroken(posted.failure);
   in_use_ -= posted.places;
+  awaits_sent_ = false;
   fabric_->completions_++;
   events_->OnSent(posted.request.token);
 }

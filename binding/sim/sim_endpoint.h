@@ -18,9 +18,10 @@ class SimFabric;
 /// One end in the simulation: four lanes, each of which keeps its order, while any of them may be
 /// the next to move.
 ///
-///     Post, Revoke -> wire --peer's memory--> peer's arrived --> OnMessage
-///                       |  (waits while the peer has no receive)
-///                       +------------------------------> sent --> OnSent, OnBroken
+///     Post, Revoke --Ring--> wire --peer's memory--> peer's arrived --> OnMessage
+///                             |  (waits while the peer has no receive)
+///                             +------------------> sent --> OnSent, OnBroken
+///                                                   |  (waits for AwaitSent, or another event)
 ///     handshake and end ------------------------------> life --> OnRouted .. OnReleased
 class SimEndpoint final : public fabric::Endpoint {
  public:
@@ -36,6 +37,8 @@ class SimEndpoint final : public fabric::Endpoint {
   fabric::Failure Establish() override;
   fabric::Failure Accept(std::span<const std::byte> data) override;
   fabric::Failure Post(const fabric::WriteRequest& request) override;
+  fabric::Failure Ring() override;
+  void AwaitSent() override;
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
   [[nodiscard]] bool can_revoke() const override;
@@ -123,6 +126,8 @@ class SimEndpoint final : public fabric::Endpoint {
   /// Writes the bytes of the message; a failure when one of the two devices would find one.
   fabric::Failure Place(Posted& posted, uint32_t bytes);
   void ReportSent(const Posted& posted);
+  /// As a poll for something else does: what is complete by then is reported, too.
+  void ReportAlong();
   void ReachListener(const std::vector<std::byte>& data);
   void Happen(LifeEvent event, fabric::Failure failure = {}, std::vector<std::byte> data = {});
   void Handle(const Pending& pending);
@@ -148,10 +153,14 @@ class SimEndpoint final : public fabric::Endpoint {
   bool stalled_ = false;
   /// A message was reported.
   bool heard_ = false;
+  /// Somebody asked to be woken by what is sent.
+  bool awaits_sent_ = false;
   uint32_t in_use_ = 0;
   uint32_t exposures_posted_ = 0;
   uint32_t borrowed_ = 0;
   int64_t receives_;
+  /// Not rung for yet.
+  std::vector<Posted> posted_;
   std::deque<Posted> wire_;
   std::deque<Arrived> arrived_;
   std::deque<Posted> sent_;

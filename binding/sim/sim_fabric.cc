@@ -39,6 +39,12 @@ std::vector<std::byte> SimFabric::Padded(std::span<const std::byte> data, size_t
   return padded;
 }
 
+void SimFabric::ReportSent() {
+  for (const auto& [number, endpoint] : std::map(endpoints_)) {
+    if (endpoints_.contains(number)) endpoint->ReportAlong();
+  }
+}
+
 void SimFabric::EndFaults() {
   options_.completion_errors = 0;
   options_.post_errors = 0;

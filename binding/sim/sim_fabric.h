@@ -34,6 +34,8 @@ class SimFabric final : public fabric::Fabric {
 
   /// Runs one random event; false when there is none.
   bool Step() { return scheduler_.Step(); }
+  /// Time goes by: what has been sent is reported, though nobody waits for it.
+  void ReportSent();
   /// No more faults from here on; what has failed stays so.
   void EndFaults();
   /// Takes the device away from under everything.

@@ -266,7 +266,9 @@ void Connection::SendKeepalive() {
   fabric::WriteRequest request;
   request.immediate =
       wire::EncodeImmediate(Operation::kControl, static_cast<uint32_t>(Control::kKeepalive));
-  if (!outbox_.PostControl(&request, Outbox::Kind::kControl)) Break(outbox_.failure());
+  if (!outbox_.PostControl(&request, Outbox::Kind::kControl) || !outbox_.Ring()) {
+    Break(outbox_.failure());
+  }
 }
 
 uint32_t Connection::TakeSentCount() {
@@ -291,10 +293,19 @@ Status Connection::Shutdown() {
 void Connection::Pump() {
   if (state_ != State::kOpen && state_ != State::kClosing) return;
   if (peer_end_ == Peer::kDisconnected) return FinishClosing();
-  if (!receiver_.Pump(peer_end_ == Peer::kSending) || !sender_.Pump() || !PostEnd()) {
+  if (!receiver_.Pump(peer_end_ == Peer::kSending) || !sender_.Pump() || !PostEnd() ||
+      !outbox_.Ring()) {
     return Break(outbox_.failure());
   }
   if (state_ == State::kClosing) FinishClosing();
+  if (AwaitsSent()) outbox_.AwaitSent();
+}
+
+/// Whether something goes on only when more of what was posted is complete.
+bool Connection::AwaitsSent() const {
+  if (state_ != State::kOpen && state_ != State::kClosing) return false;
+  const bool ends = state_ == State::kClosing || shut_ == Shut::kWanted || shut_ == Shut::kPosted;
+  return ends || outbox_.has_revokes() || !outbox_.has_control_room() || sender_.awaits_sent();
 }
 
 /// The last word, once all data is posted: shutdown; or disconnect, when we leave or nothing more

@@ -157,6 +157,7 @@ class Connection final : public fabric::EndpointEvents {
 
   /// Posts what is due: buffers and credits, data, the end. Called after every change.
   void Pump();
+  [[nodiscard]] bool AwaitsSent() const;
   bool PostEnd();
   void FinishClosing();
 

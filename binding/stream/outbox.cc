@@ -1,5 +1,7 @@
 #include "stream/outbox.h"
 
+#include <utility>
+
 namespace rdma_net::stream {
 
 namespace {
@@ -14,6 +16,7 @@ uint64_t Token(Outbox::Kind kind, uint32_t bytes) {
 
 bool Outbox::Note(const fabric::Failure& failure) {
   counters_->work_requests++;
+  rings_ = true;
   if (failure.ok()) return true;
   failure_ = failure;
   return false;
@@ -39,6 +42,16 @@ bool Outbox::Expose(fabric::Slab* slab, uint32_t* remote_key) {
 bool Outbox::Revoke(fabric::Slab* slab, Kind kind) {
   revokes_in_flight_++;
   return Note(endpoint_->Revoke(slab, Token(kind, 0)));
+}
+
+bool Outbox::Ring() {
+  if (!std::exchange(rings_, false)) return true;
+  failure_ = endpoint_->Ring();
+  return failure_.ok();
+}
+
+void Outbox::AwaitSent() {
+  if (!idle() || has_revokes()) endpoint_->AwaitSent();
 }
 
 Outbox::Sent Outbox::OnSent(uint64_t token) {

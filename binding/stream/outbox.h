@@ -46,6 +46,7 @@ class Outbox {
   }
   [[nodiscard]] bool has_control_room() const { return control_in_flight_ < kControlMax; }
   [[nodiscard]] bool has_revoke_room() const { return revokes_in_flight_ < kRevokesMax; }
+  [[nodiscard]] bool has_revokes() const { return revokes_in_flight_ > 0; }
   /// Nothing is under way that the peer should still get.
   [[nodiscard]] bool idle() const { return data_in_flight_ == 0 && control_in_flight_ == 0; }
 
@@ -55,6 +56,10 @@ class Outbox {
   /// To be followed by the control message that announces the key.
   bool Expose(fabric::Slab* slab, uint32_t* remote_key);
   bool Revoke(fabric::Slab* slab, Kind kind);
+  /// Sends all of these on their way; to be called after them.
+  bool Ring();
+  /// Sees to that OnSent comes without another event, if there is something for it to come for.
+  void AwaitSent();
 
   /// What the token of a completed request stands for.
   Sent OnSent(uint64_t token);
@@ -69,6 +74,7 @@ class Outbox {
   uint32_t data_in_flight_ = 0;
   uint32_t control_in_flight_ = 0;
   uint32_t revokes_in_flight_ = 0;
+  bool rings_ = false;
   fabric::Failure failure_;
 };
 

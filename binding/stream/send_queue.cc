@@ -23,6 +23,7 @@ void SendQueue::WriteInPlace(std::span<const std::byte> source, Source memory) {
                      .data = source.data(),
                      .source = std::move(memory),
                      .untold = 1});
+  in_place_++;
   written_ += source.size();
 }
 
@@ -88,7 +89,9 @@ void SendQueue::TellEnds() {
 void SendQueue::PopComplete() {
   TellEnds();
   size_t complete = 0;
-  while (complete < pieces_.size() && pieces_[complete].end <= completed_) complete++;
+  while (complete < pieces_.size() && pieces_[complete].end <= completed_) {
+    if (pieces_[complete++].data != nullptr) in_place_--;
+  }
   pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(complete));
   posting_ -= std::min(posting_, complete);
 }
@@ -100,6 +103,7 @@ void SendQueue::DropWaiting() {
   held_owner_.reset();
   while (!pieces_.empty() && pieces_.back().begin >= posted_) {
     dropped += pieces_.back().untold;
+    if (pieces_.back().data != nullptr) in_place_--;
     pieces_.pop_back();
   }
   if (!pieces_.empty()) {

@@ -37,6 +37,8 @@ class SendQueue {
   [[nodiscard]] uint64_t waiting_bytes() const { return written_ - posted_; }
   [[nodiscard]] bool idle() const { return written_ == completed_; }
   [[nodiscard]] bool has_room_in_place() const { return pieces_.size() < kPiecesMax; }
+  /// Whether the device may still read memory of the program.
+  [[nodiscard]] bool has_in_place() const { return in_place_ > 0; }
   /// Held bytes that are not copied yet.
   [[nodiscard]] uint64_t held_bytes() const { return held_.size(); }
 
@@ -85,6 +87,8 @@ class SendQueue {
 
   SendRing ring_;
   std::vector<Piece> pieces_;
+  /// Of these, those in place.
+  size_t in_place_ = 0;
   std::span<const std::byte> held_;
   std::shared_ptr<void> held_owner_;
   /// Index of the piece that is being posted.

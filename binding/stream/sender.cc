@@ -116,6 +116,11 @@ bool Sender::TakeRoom() {
   return true;
 }
 
+bool Sender::awaits_sent() const {
+  return writer_waits_ || queue_.held_bytes() > 0 || queue_.has_in_place() ||
+         (queue_.waiting_bytes() > 0 && !outbox_->has_data_room());
+}
+
 void Sender::OnPeerGone() {
   corked_ = false;
   queue_.DropWaiting();

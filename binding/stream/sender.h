@@ -59,6 +59,8 @@ class Sender {
   [[nodiscard]] bool can_copy(size_t bytes) const;
   /// Whether a writer that was cut short should be asked again; true once.
   bool TakeRoom();
+  /// Whether somebody waits until more of what was posted is complete.
+  [[nodiscard]] bool awaits_sent() const;
   /// Writes in place that came to an end.
   [[nodiscard]] bool has_ended() const { return queue_.has_ended(); }
   uint32_t TakeEnded() { return queue_.TakeEnded(); }

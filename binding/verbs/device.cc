@@ -24,20 +24,21 @@ constexpr uint32_t kFirstGroupConnections = 16;
 constexpr uint32_t kGroupConnectionsMax = 256;
 /// Blocks of send memory kept for the next connection that has something to send.
 constexpr size_t kSendPoolBlocks = 16;
+/// Completions that are taken from a queue at a time.
+constexpr int kBatch = 32;
 
 /// How many connections a group can have on a device; 0 if not even one. A device that has room for
 /// little lends nothing beyond what belongs to a connection.
 uint32_t GroupConnectionsMax(const ibv_device_attr& attributes, QueueSizes* sizes) {
   const auto completions = static_cast<uint32_t>(std::max(attributes.max_cqe, 0));
-  const auto receives = static_cast<uint32_t>(std::max(attributes.max_srq_wr, 0));
-  if (completions < sizes->completions(kFirstGroupConnections) ||
-      receives < sizes->receives(kFirstGroupConnections)) {
-    sizes->lendable_per_group = 0;
-  }
+  const auto requests = static_cast<uint32_t>(std::max(attributes.max_srq_wr, 0));
+  // Each receive has a completion.
+  const uint32_t receives = std::min(completions, requests);
+  if (receives < sizes->receives(kFirstGroupConnections)) sizes->lendable_per_group = 0;
   const uint32_t shared = sizes->lendable_per_group;
-  if (completions < shared || receives < shared) return 0;
+  if (receives < shared) return 0;
   return std::min({kGroupConnectionsMax, (receives - shared) / (sizes->receives(1) - shared),
-                   (completions - shared) / (sizes->completions(1) - shared)});
+                   completions / sizes->sent(1)});
 }
 
 /// Whether memory that is only sent from can be registered without being pinned. By way of the
@@ -219,39 +220,85 @@ void Device::ShrinkWhenIdle() {
   });
 }
 
-void Device::OnChannelReadable() {
+bool Device::ReadChannel() {
   ibv_cq* queue = nullptr;
   void* context = nullptr;
-  // No group has more than one event for one arming, so that the last read need not fail.
-  auto armed = std::count_if(groups_.begin(), groups_.end(),
-                             [](const auto& group) { return group->armed(); });
+  bool read = false;
+  // No queue has more than one event for one arming, so that the last read need not fail.
+  int armed = 0;
+  for (const auto& group : groups_) armed += group->armed();
   while (armed-- > 0 && library_->get_cq_event(channel_, &queue, &context) == 0) {
     library_->ack_cq_events(queue, 1);
-    static_cast<QueueGroup*>(context)->OnChannelEvent();
+    static_cast<QueueGroup*>(context)->OnChannelEvent(queue);
+    read = true;
   }
+  return read;
 }
 
 uint32_t Device::PollCompletions(uint32_t budget) {
-  constexpr int kBatch = 32;
-  // Only what ibv_poll_cq has written is read; clearing would touch 1.5 KB at every poll.
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-  std::array<ibv_wc, kBatch> completions;
   uint32_t delivered = 0;
+  delivering_ = true;
   // By index: a completion may lead to a new group.
   first_group_++;
-  for (size_t i = 0; i < groups_.size(); i++) {
-    QueueGroup* group = groups_[(first_group_ + i) % groups_.size()].get();
-    while (delivered < budget) {
-      const int count = ibv_poll_cq(group->completion_queue(), kBatch, completions.data());
-      if (count <= 0) break;
-      for (int n = 0; n < count; n++) Deliver(completions[static_cast<size_t>(n)], group);
-      delivered += static_cast<uint32_t>(count);
-      // A receive that cannot be put back is one credit less for everybody: the next round tries
-      // again.
-      group->Replenish();
-    }
+  for (size_t i = 0; i < groups_.size() && delivered < budget; i++) {
+    delivered += PollGroup(groups_[(first_group_ + i) % groups_.size()].get(), budget - delivered);
+  }
+  delivering_ = false;
+  RingAll();
+  return delivered;
+}
+
+uint32_t Device::PollGroup(QueueGroup* group, uint32_t budget) {
+  // Only what ibv_poll_cq has written is read; clearing would touch 1.5 KB at every poll.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
+  std::array<ibv_wc, kBatch> sent;
+  uint32_t delivered = 0;
+  for (;;) {
+    // Taken first and delivered last: what arrived before a send failed comes before the failure.
+    const int count = ibv_poll_cq(group->send_queue(), kBatch, sent.data());
+    const auto sends = static_cast<size_t>(std::max(count, 0));
+    const auto completions = std::span(sent).first(sends);
+    const bool fails = std::any_of(completions.begin(), completions.end(), [](const ibv_wc& each) {
+      return each.status != IBV_WC_SUCCESS;
+    });
+    const uint32_t received = DeliverReceived(group, fails ? UINT32_MAX : budget - delivered);
+    for (const ibv_wc& completion : completions) Deliver(completion, group);
+    delivered += received + static_cast<uint32_t>(sends);
+    if (sends < kBatch || delivered >= budget) return delivered;
+  }
+}
+
+uint32_t Device::DeliverReceived(QueueGroup* group, uint32_t budget) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
+  std::array<ibv_wc, kBatch> received;
+  uint32_t delivered = 0;
+  while (delivered < budget) {
+    const int count = ibv_poll_cq(group->receive_queue(), kBatch, received.data());
+    if (count <= 0) break;
+    for (int n = 0; n < count; n++) Deliver(received[static_cast<size_t>(n)], group);
+    delivered += static_cast<uint32_t>(count);
+    // A receive that cannot be put back is one credit less for everybody: the next round tries
+    // again.
+    group->Replenish();
+    if (count < kBatch) break;
   }
   return delivered;
+}
+
+void Device::RingFor(uint32_t queue_pair_number) {
+  const auto found = endpoints_.find(queue_pair_number);
+  if (found != endpoints_.end()) found->second->RingAhead();
+  // Of one that is gone nothing is sent.
+  chain_.Clear();
+}
+
+void Device::RingAll() {
+  // By index: a failure is told, and who hears of it may do anything.
+  for (size_t i = 0; i < to_ring_.size(); i++) {
+    const auto found = endpoints_.find(to_ring_[i]);
+    if (found != endpoints_.end()) found->second->RingNow();
+  }
+  to_ring_.clear();
 }
 
 void Device::DrainCompletions() {
@@ -284,6 +331,15 @@ bool Device::Arm() {
   bool armed = false;
   for (const auto& group : groups_) armed |= group->Arm();
   return armed;
+}
+
+bool Device::posted() const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const auto& group) { return group->posted(); });
+}
+
+void Device::WatchSends() {
+  for (const auto& group : groups_) group->WatchSends();
 }
 
 }  // namespace rdma_net::verbs

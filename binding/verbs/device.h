@@ -13,6 +13,7 @@
 #include "verbs/memory_block.h"
 #include "verbs/queue_group.h"
 #include "verbs/registration.h"
+#include "verbs/request_chain.h"
 #include "verbs/slab_pool.h"
 #include "verbs/worker.h"
 
@@ -64,14 +65,26 @@ class Device {
   /// Unregisters the pools when no queue pair is left that could want them.
   void ShrinkWhenIdle();
 
-  /// Takes the events off the channel; then completions may be found.
-  void OnChannelReadable();
+  /// Takes the events off the channel, if there are any; then completions may be found.
+  bool ReadChannel();
   /// Delivers up to `budget` completions; returns how many.
   uint32_t PollCompletions(uint32_t budget);
   /// Delivers what is there now, however much, within reason.
   void DrainCompletions();
   /// True when something was not armed before.
   bool Arm();
+  /// Whether something was posted since WatchSends, which has its completion wake somebody: so it
+  /// is found out, too, that what nobody waits for has failed.
+  [[nodiscard]] bool posted() const;
+  void WatchSends();
+
+  // For endpoints and their queue pairs.
+  [[nodiscard]] RequestChain* chain() { return &chain_; }
+  /// Whether completions are being delivered: then all are rung for together at the end.
+  [[nodiscard]] bool delivering() const { return delivering_; }
+  /// The chain is needed by another queue pair than this one.
+  void RingFor(uint32_t queue_pair_number);
+  void RingLater(uint32_t queue_pair_number) { to_ring_.push_back(queue_pair_number); }
 
   [[nodiscard]] int channel_fd() const { return channel_->fd; }
   [[nodiscard]] AsyncEvents& async_events() { return async_events_; }
@@ -99,7 +112,10 @@ class Device {
   QueueGroup* FindPlace();
   void OnGroup(std::unique_ptr<QueueGroup> group, fabric::Failure failure);
   void AddGroup(std::unique_ptr<QueueGroup> group);
+  uint32_t PollGroup(QueueGroup* group, uint32_t budget);
+  uint32_t DeliverReceived(QueueGroup* group, uint32_t budget);
   void Deliver(const ibv_wc& completion, QueueGroup* group);
+  void RingAll();
 
   const Library* library_;
   DeviceOptions options_;
@@ -115,6 +131,10 @@ class Device {
   size_t first_group_ = 0;
   std::vector<Reserved> waiting_;
   std::unordered_map<uint32_t, Endpoint*> endpoints_;
+  RequestChain chain_;
+  bool delivering_ = false;
+  /// By the numbers of queue pairs, which may be gone by then.
+  std::vector<uint32_t> to_ring_;
 
   // Destroyed by ~Device, groups and memory before what they hang on.
   ibv_pd* pd_ = nullptr;

@@ -1,6 +1,7 @@
 #include "verbs/device_table.h"
 
 #include <cerrno>
+#include <algorithm>
 #include <utility>
 
 #include "verbs/failures.h"
@@ -102,10 +103,18 @@ ibv_context* DeviceTable::OnReadable(const void* owner) {
   for (auto& [context, slot] : slots_) {
     Device* device = slot.device.get();
     if (device == nullptr) continue;
-    if (owner == device) device->OnChannelReadable();
+    if (owner == device) device->ReadChannel();
     if (owner == &device->async_events() && device->async_events().Read()) return context;
   }
   return nullptr;
+}
+
+bool DeviceTable::ReadChannels() {
+  bool read = false;
+  for (auto& [context, slot] : slots_) {
+    if (slot.device != nullptr) read |= slot.device->ReadChannel();
+  }
+  return read;
 }
 
 uint32_t DeviceTable::PollCompletions(uint32_t budget) {
@@ -128,6 +137,18 @@ bool DeviceTable::Arm() {
     if (slot.device != nullptr) armed |= slot.device->Arm();
   }
   return armed;
+}
+
+bool DeviceTable::posted() const {
+  return std::any_of(slots_.begin(), slots_.end(), [](const auto& entry) {
+    return entry.second.device != nullptr && entry.second.device->posted();
+  });
+}
+
+void DeviceTable::WatchSends() {
+  for (const auto& [context, slot] : slots_) {
+    if (slot.device != nullptr) slot.device->WatchSends();
+  }
 }
 
 std::vector<RegistrationTarget> DeviceTable::registration_targets() const {

@@ -50,9 +50,14 @@ class DeviceTable {
   /// Reads what `owner`, as the event set gave it, has to say. The context of a device that is no
   /// more, or null: Lose comes next.
   ibv_context* OnReadable(const void* owner);
+  /// Takes the events off the completion channels; false when there were none.
+  bool ReadChannels();
   uint32_t PollCompletions(uint32_t budget);
   void DrainCompletions();
   bool Arm();
+  /// As those of Device.
+  [[nodiscard]] bool posted() const;
+  void WatchSends();
 
   /// The device takes no more connections, and is closed when the last of it is released.
   void Lose(ibv_context* context);

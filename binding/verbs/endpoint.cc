@@ -210,10 +210,12 @@ void Endpoint::OnMessage(uint32_t immediate, uint32_t bytes) {
 }
 
 void Endpoint::OnSent(uint64_t token) {
+  EndAwaiting();
   if (!quiet_) events_->OnSent(token);
 }
 
 void Endpoint::OnCompletionError(ibv_wc_status status) {
+  EndAwaiting();
   // The first error says what was wrong; the rest are flushed behind it.
   if (quiet_ || std::exchange(stopped_, true)) return;
   events_->OnBroken(FailureOfCompletion(status));
@@ -226,7 +228,39 @@ void Endpoint::OnStray() {
 // Data and memory.
 
 Failure Endpoint::Post(const fabric::WriteRequest& request) {
+  TakeChain();
   return queue_pair_->Post(request);
+}
+
+void Endpoint::TakeChain() {
+  const ibv_qp* owner = device_->chain()->owner();
+  if (owner != nullptr && owner->qp_num != queue_pair_->number()) {
+    device_->RingFor(owner->qp_num);
+  }
+}
+
+Failure Endpoint::Ring() {
+  if (!device_->delivering()) return queue_pair_->Ring();
+  if (!std::exchange(rings_later_, true)) device_->RingLater(queue_pair_->number());
+  return {};
+}
+
+void Endpoint::RingAhead() {
+  if (ring_failure_.ok()) ring_failure_ = queue_pair_->Ring();
+}
+
+void Endpoint::RingNow() {
+  rings_later_ = false;
+  RingAhead();
+  if (!quiet_ && !ring_failure_.ok()) events_->OnBroken(ring_failure_);
+}
+
+void Endpoint::AwaitSent() {
+  if (!std::exchange(awaits_sent_, true)) group_->BeginAwaiting();
+}
+
+void Endpoint::EndAwaiting() {
+  if (std::exchange(awaits_sent_, false)) group_->EndAwaiting();
 }
 
 Failure Endpoint::Allocate(size_t bytes, Access access, fabric::Region* region) {
@@ -266,10 +300,12 @@ fabric::SlabRef Endpoint::TakeSlab() {
 }
 
 Failure Endpoint::Expose(fabric::Slab* slab, uint32_t* remote_key) {
+  TakeChain();
   return queue_pair_->Expose(slab, remote_key);
 }
 
 Failure Endpoint::Revoke(fabric::Slab* slab, uint64_t token) {
+  TakeChain();
   return queue_pair_->Revoke(slab, token);
 }
 
@@ -343,6 +379,7 @@ void Endpoint::FinishDestroy() {
   for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
   if (queue_pair_ != nullptr) queue_pair_->FinishDestroy();
   GiveCredits(credits_taken_);
+  EndAwaiting();
   if (group_ != nullptr) group_->GivePlace();
   if (device_ != nullptr) device_->ShrinkWhenIdle();
   // Before the owner is told: the device may be gone when the endpoint is destroyed.

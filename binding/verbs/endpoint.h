@@ -59,6 +59,11 @@ class Endpoint final : public fabric::Endpoint {
   void OnRevoked() { queue_pair_->OnRevoked(); }
   void OnCompletionError(ibv_wc_status status);
   void OnStray();
+  // What Ring has put off until all completions of a poll are delivered.
+  /// A failure is reported as an event.
+  void RingNow();
+  /// Others need the chain before that; a failure waits for RingNow.
+  void RingAhead();
   /// The device is no more.
   void OnDeviceLost();
   [[nodiscard]] bool is_on(const ibv_context* context) const;
@@ -68,6 +73,8 @@ class Endpoint final : public fabric::Endpoint {
   fabric::Failure Establish() override;
   fabric::Failure Accept(std::span<const std::byte> data) override;
   fabric::Failure Post(const fabric::WriteRequest& request) override;
+  fabric::Failure Ring() override;
+  void AwaitSent() override;
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
   [[nodiscard]] bool can_revoke() const override;
@@ -101,6 +108,9 @@ class Endpoint final : public fabric::Endpoint {
   void OnPlace(fabric::Failure failure, Device* device, QueueGroup* group);
   void OnCmDisconnected();
   void OnGone(fabric::Failure failure);
+  void EndAwaiting();
+  /// The requests of another queue pair, if there are any, must go first.
+  void TakeChain();
   void Destroy();
   void FinishDestroy();
   /// Nothing of the id may be read: there is none yet, or the worker is destroying it.
@@ -116,6 +126,11 @@ class Endpoint final : public fabric::Endpoint {
   /// Receives of the group that are lent to this endpoint.
   uint32_t credits_taken_ = 0;
   Phase phase_ = Phase::kNew;
+  bool awaits_sent_ = false;
+  /// RingNow is going to be called.
+  bool rings_later_ = false;
+  /// Of RingAhead.
+  fabric::Failure ring_failure_;
   bool quiet_ = false;
   bool stopped_ = false;
   bool released_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace rdma_net::verbs {
 
@@ -17,11 +18,13 @@ std::unique_ptr<QueueGroup> QueueGroup::Create(const Library* library, ibv_pd* p
   std::unique_ptr<QueueGroup> group(
       new QueueGroup(library, budget, connections, sizes.lendable(connections)));
   const uint32_t receives = sizes.receives(connections);
-  const uint32_t completions = sizes.completions(connections);
+  const auto create = [&](uint32_t completions) {
+    return library->create_cq(pd->context, static_cast<int>(completions), group.get(), channel, 0);
+  };
   errno = 0;
-  group->cq_ =
-      library->create_cq(pd->context, static_cast<int>(completions), group.get(), channel, 0);
-  if (group->cq_ != nullptr) {
+  group->receive_cq_ = create(receives);
+  if (group->receive_cq_ != nullptr) group->send_cq_ = create(sizes.sent(connections));
+  if (group->send_cq_ != nullptr) {
     ibv_srq_init_attr attributes{};
     attributes.attr.max_wr = receives;
     attributes.attr.max_sge = 1;
@@ -41,7 +44,8 @@ std::unique_ptr<QueueGroup> QueueGroup::Create(const Library* library, ibv_pd* p
 
 QueueGroup::~QueueGroup() {
   if (srq_ != nullptr) library_->destroy_srq(srq_);
-  if (cq_ != nullptr) library_->destroy_cq(cq_);
+  if (send_cq_ != nullptr) library_->destroy_cq(send_cq_);
+  if (receive_cq_ != nullptr) library_->destroy_cq(receive_cq_);
 }
 
 void QueueGroup::TakePlace() {
@@ -76,10 +80,22 @@ int QueueGroup::Replenish() {
   return 0;
 }
 
+void QueueGroup::WatchSends() {
+  watch_sends_ = std::exchange(posted_, false);
+}
+
 bool QueueGroup::Arm() {
-  if (armed_) return false;
-  armed_ = ibv_req_notify_cq(cq_, 0) == 0;
-  return armed_;
+  bool armed = false;
+  if (!receive_armed_) armed |= receive_armed_ = ibv_req_notify_cq(receive_cq_, 0) == 0;
+  if (!send_armed_ && (awaiting_ > 0 || watch_sends_)) {
+    armed |= send_armed_ = ibv_req_notify_cq(send_cq_, 0) == 0;
+    watch_sends_ = false;
+  }
+  return armed;
+}
+
+void QueueGroup::OnChannelEvent(const ibv_cq* queue) {
+  (queue == send_cq_ ? send_armed_ : receive_armed_) = false;
 }
 
 }  // namespace rdma_net::verbs

@@ -37,16 +37,19 @@ struct QueueSizes {
   [[nodiscard]] uint32_t receives(uint32_t connections) const {
     return connections * own_receives() + lendable(connections);
   }
-  /// What can be in a completion queue at the same time: requests that are not signaled are
-  /// reported too when they fail.
-  [[nodiscard]] uint32_t completions(uint32_t connections) const {
-    return receives(connections) + connections * send_requests();
+  /// What can be in the completion queue of sends at the same time: requests that are not signaled
+  /// are reported too when they fail.
+  [[nodiscard]] uint32_t sent(uint32_t connections) const {
+    return connections * send_requests();
   }
 };
 
-/// A completion queue and a shared receive queue, large enough for a fixed number of queue pairs
-/// whatever these do: neither can overflow. A device has as many groups as its connections need;
+/// Completion queues and a shared receive queue, large enough for a fixed number of queue pairs
+/// whatever these do: none can overflow. A device has as many groups as its connections need;
 /// resizing queues instead is not something that every provider can do.
+///
+/// Sends have a completion queue of their own: what arrives must wake somebody, what has been sent
+/// only if somebody waits for it.
 ///
 /// The receives carry no memory: all data comes by RDMA write, and a receive is only the place
 /// where the immediate is reported.
@@ -63,7 +66,8 @@ class QueueGroup {
   QueueGroup& operator=(QueueGroup&&) = delete;
   ~QueueGroup();
 
-  [[nodiscard]] ibv_cq* completion_queue() const { return cq_; }
+  [[nodiscard]] ibv_cq* receive_queue() const { return receive_cq_; }
+  [[nodiscard]] ibv_cq* send_queue() const { return send_cq_; }
   [[nodiscard]] ibv_srq* shared_receive_queue() const { return srq_; }
 
   [[nodiscard]] bool has_place() const { return used_ < connections_; }
@@ -80,10 +84,21 @@ class QueueGroup {
   /// Puts the receives back that were used up. Returns 0 or an errno.
   int Replenish();
 
-  /// Asks for an event on the channel; false when one was already asked for.
+  /// Counts an endpoint that waits for what it has posted, until EndAwaiting.
+  void BeginAwaiting() { awaiting_++; }
+  void EndAwaiting() { awaiting_--; }
+  /// Something was posted.
+  void OnPosted() { posted_ = true; }
+  /// Whether something was posted since WatchSends.
+  [[nodiscard]] bool posted() const { return posted_; }
+  /// The next completion of a send wakes somebody, though nobody may wait for it.
+  void WatchSends();
+
+  /// Asks for events on the channel; false when all that are wanted were already asked for.
   bool Arm();
-  void OnChannelEvent() { armed_ = false; }
-  [[nodiscard]] bool armed() const { return armed_; }
+  void OnChannelEvent(const ibv_cq* queue);
+  /// Events that may be on the channel.
+  [[nodiscard]] int armed() const { return receive_armed_ + send_armed_; }
 
  private:
   QueueGroup(const Library* library, Budget* budget, uint32_t connections, uint32_t lendable)
@@ -95,8 +110,13 @@ class QueueGroup {
   uint32_t used_ = 0;
   uint32_t lendable_;
   uint32_t owed_ = 0;
-  bool armed_ = false;
-  ibv_cq* cq_ = nullptr;
+  uint32_t awaiting_ = 0;
+  bool posted_ = false;
+  bool watch_sends_ = false;
+  bool receive_armed_ = false;
+  bool send_armed_ = false;
+  ibv_cq* receive_cq_ = nullptr;
+  ibv_cq* send_cq_ = nullptr;
   ibv_srq* srq_ = nullptr;
 };
 

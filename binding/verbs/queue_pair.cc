@@ -9,6 +9,7 @@
 
 #include "verbs/device.h"
 #include "verbs/failures.h"
+#include "verbs/request_chain.h"
 
 namespace rdma_net::verbs {
 
@@ -27,11 +28,11 @@ constexpr uint8_t kReceiverNotReadyTimer = 12;
 
 std::unique_ptr<QueuePair> QueuePair::Create(const Library* library, Device* device,
                                              QueueGroup* group, Failure* failure) {
-  std::unique_ptr<QueuePair> made(new QueuePair(library, device));
+  std::unique_ptr<QueuePair> made(new QueuePair(library, device, group));
   const QueueSizes& sizes = device->options().queues;
   ibv_qp_init_attr attributes{};
-  attributes.send_cq = group->completion_queue();
-  attributes.recv_cq = group->completion_queue();
+  attributes.send_cq = group->send_queue();
+  attributes.recv_cq = group->receive_queue();
   attributes.srq = group->shared_receive_queue();
   attributes.qp_type = IBV_QPT_RC;
   attributes.cap.max_send_wr = sizes.send_requests();
@@ -78,6 +79,7 @@ Failure QueuePair::Modify(rdma_cm_id* id, ibv_qp_state state) {
 }
 
 void QueuePair::Stop() {
+  if (device_->chain()->owner() == queue_pair_) device_->chain()->Clear();
   ibv_qp_attr attributes{};
   attributes.qp_state = IBV_QPS_ERR;
   library_->modify_qp(queue_pair_, &attributes, IBV_QP_STATE);
@@ -85,27 +87,30 @@ void QueuePair::Stop() {
 
 // Requests.
 
-Failure QueuePair::PostRequest(ibv_send_wr* request) {
-  ibv_send_wr* bad = nullptr;
-  if (const int error = ibv_post_send(queue_pair_, request, &bad); error != 0) {
+void QueuePair::Add(const ibv_send_wr& request, std::span<const ibv_sge> segments) {
+  device_->chain()->Add(queue_pair_, request, segments);
+}
+
+Failure QueuePair::Ring() {
+  if (device_->chain()->owner() != queue_pair_) return {};
+  group_->OnPosted();
+  if (const int error = device_->chain()->Post(); error != 0) {
     return {.status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = error};
   }
   return {};
 }
 
 Failure QueuePair::Post(const fabric::WriteRequest& request) {
-  std::array<ibv_sge, 2> segments{};
-  int count = 0;
+  std::array<ibv_sge, 2> segments;
+  size_t count = 0;
   for (const fabric::Segment& segment : request.segments) {
     if (segment.bytes == 0) continue;
-    segments[static_cast<size_t>(count++)] = {.addr = reinterpret_cast<uint64_t>(segment.data),
-                                              .length = segment.bytes,
-                                              .lkey = segment.local_key};
+    segments[count++] = {.addr = reinterpret_cast<uint64_t>(segment.data),
+                         .length = segment.bytes,
+                         .lkey = segment.local_key};
   }
   ibv_send_wr work{};
   work.wr_id = request.token;
-  work.sg_list = segments.data();
-  work.num_sge = count;
   work.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
   work.send_flags = IBV_SEND_SIGNALED;
   if (request.place_inline && count > 0) {
@@ -114,7 +119,8 @@ Failure QueuePair::Post(const fabric::WriteRequest& request) {
   work.imm_data = htonl(request.immediate);
   work.wr.rdma.remote_addr = request.remote_address;
   work.wr.rdma.rkey = request.remote_key;
-  return PostRequest(&work);
+  Add(work, std::span(segments).first(count));
+  return {};
 }
 
 PooledSlab* QueuePair::Own(Slab* slab) const {
@@ -144,8 +150,7 @@ Failure QueuePair::Expose(Slab* slab, uint32_t* remote_key) {
   work.bind_mw.bind_info.addr = reinterpret_cast<uint64_t>(slab->data());
   work.bind_mw.bind_info.length = slab->bytes();
   work.bind_mw.bind_info.mw_access_flags = IBV_ACCESS_REMOTE_WRITE;
-  if (Failure failure = PostRequest(&work); !failure.ok()) return failure;
-  window->rkey = key;
+  Add(work);
   exposed_.emplace_back(slab);
   *remote_key = key;
   return {};
@@ -160,7 +165,7 @@ Failure QueuePair::Revoke(Slab* slab, uint64_t token) {
   work.opcode = IBV_WR_LOCAL_INV;
   work.send_flags = IBV_SEND_SIGNALED;
   work.invalidate_rkey = own->window()->rkey;
-  if (Failure failure = PostRequest(&work); !failure.ok()) return failure;
+  Add(work);
   revoking_.push_back(slab);
   return {};
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "fabric/fabric.h"
@@ -35,9 +36,11 @@ class QueuePair {
   /// Ends the traffic in both directions.
   void Stop();
 
+  // Requests wait in the chain of the device until somebody rings.
   fabric::Failure Post(const fabric::WriteRequest& request);
   fabric::Failure Expose(fabric::Slab* slab, uint32_t* remote_key);
   fabric::Failure Revoke(fabric::Slab* slab, uint64_t token);
+  fabric::Failure Ring();
   /// The first revocation that was not complete is.
   void OnRevoked();
 
@@ -52,15 +55,17 @@ class QueuePair {
   void FinishDestroy();
 
  private:
-  QueuePair(const Library* library, Device* device) : library_(library), device_(device) {}
+  QueuePair(const Library* library, Device* device, QueueGroup* group)
+      : library_(library), device_(device), group_(group) {}
   fabric::Failure Modify(rdma_cm_id* id, ibv_qp_state state);
-  fabric::Failure PostRequest(ibv_send_wr* request);
+  void Add(const ibv_send_wr& request, std::span<const ibv_sge> segments = {});
   /// Null when the slab is not one that this queue pair could expose.
   [[nodiscard]] PooledSlab* Own(fabric::Slab* slab) const;
   [[nodiscard]] bool IsExposed(const fabric::Slab* slab) const;
 
   const Library* library_;
   Device* device_;
+  QueueGroup* group_;
   ibv_qp* queue_pair_ = nullptr;
   uint32_t inline_bytes_ = 0;
   uint32_t mtu_bytes_ = 0;

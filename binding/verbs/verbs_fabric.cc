@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,6 +30,11 @@ struct VerbsFabric::Opening {
 namespace {
 
 constexpr const char* kConnectionManagerPath = "/dev/infiniband/rdma_cm";
+/// How long a send may be complete, or have failed, before that is found out, in nanoseconds, when
+/// nobody waits for it.
+constexpr int64_t kUnwatchedSendsNs = 100'000'000;
+/// After so many the other descriptors are looked at, too.
+constexpr uint32_t kPollsWithoutLookMax = 8;
 
 }  // namespace
 
@@ -47,14 +53,17 @@ std::unique_ptr<VerbsFabric> VerbsFabric::Create(const Options& options, Failure
   errno = 0;
   std::unique_ptr<VerbsFabric> fabric(new VerbsFabric(options));
   const bool complete = fabric->events_.valid() && fabric->worker_.fd() >= 0 &&
-                        fabric->events_.Watch(fabric->worker_.fd(), &fabric->worker_);
+                        fabric->timer_.valid() &&
+                        fabric->events_.Watch(fabric->worker_.fd(), &fabric->worker_) &&
+                        fabric->events_.Watch(fabric->timer_.get(), &fabric->timer_);
   if (complete) return fabric;
   *failure = {.status = Status::kLocalError, .kind = DetailKind::kErrno, .detail = errno};
   return nullptr;
 }
 
 VerbsFabric::VerbsFabric(const Options& options)
-    : budget_(options.pinned_bytes_max, options.queue_pairs_max),
+    : timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
+      budget_(options.pinned_bytes_max, options.queue_pairs_max),
       registrar_(&worker_, &budget_),
       devices_(&events_, &worker_, &budget_, &registrar_, options.devices) {}
 
@@ -158,24 +167,51 @@ std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& add
 // Events.
 
 bool VerbsFabric::Poll(uint32_t budget) {
-  bool more = false;
-  events_.Look([this, budget, &more](void* owner) {
-    if (owner == &worker_) {
-      worker_.RunFinished();
-    } else if (owner == channel_) {
-      more |= PollConnectionManager(budget);
-    } else if (ibv_context* lost = devices_.OnReadable(owner); lost != nullptr) {
-      LoseDevice(lost);
-    }
-  });
+  // Most often it is a completion channel that is readable, and that is read in any case. The others
+  // get their turn, however many completions there are.
+  const bool found = devices_.ReadChannels();
+  const bool looks = !found || ++polls_without_look_ == kPollsWithoutLookMax;
+  bool more = looks && Look(budget);
   more |= PollArmed(budget);
   devices_.CloseLost();
   if (closing_) FinishClose();
   return more;
 }
 
+bool VerbsFabric::Look(uint32_t budget) {
+  bool more = false;
+  polls_without_look_ = 0;
+  events_.Look([this, budget, &more](void* owner) {
+    if (owner == &worker_) {
+      worker_.RunFinished();
+    } else if (owner == &timer_) {
+      OnTimer();
+    } else if (owner == channel_) {
+      more |= PollConnectionManager(budget);
+    } else if (ibv_context* lost = devices_.OnReadable(owner); lost != nullptr) {
+      LoseDevice(lost);
+    }
+  });
+  return more;
+}
+
 bool VerbsFabric::Arm() {
-  return devices_.Arm();
+  const bool armed = devices_.Arm();
+  if (!timer_runs_ && devices_.posted()) StartTimer();
+  return armed;
+}
+
+void VerbsFabric::StartTimer() {
+  itimerspec due{};
+  due.it_value.tv_nsec = kUnwatchedSendsNs;
+  timer_runs_ = timerfd_settime(timer_.get(), 0, &due, nullptr) == 0;
+}
+
+void VerbsFabric::OnTimer() {
+  uint64_t expirations = 0;
+  if (read(timer_.get(), &expirations, sizeof(expirations)) < 0) return;
+  timer_runs_ = false;
+  devices_.WatchSends();
 }
 
 // Of all descriptors only the completion channels have to be armed.

@@ -12,6 +12,7 @@
 #include "verbs/device_table.h"
 #include "verbs/endpoint.h"
 #include "verbs/event_set.h"
+#include "verbs/file_descriptor.h"
 #include "verbs/library.h"
 #include "verbs/listener.h"
 #include "verbs/registration.h"
@@ -25,6 +26,7 @@ namespace rdma_net::verbs {
 ///     completion channels      --+
 ///     events of devices        --+--> epoll set = fd() --> Poll on the loop thread
 ///     the worker's eventfd     --+
+///     a timer for sends        --+
 ///
 /// Libraries and devices are opened on the worker when they are first needed.
 class VerbsFabric final : public fabric::Fabric {
@@ -91,6 +93,9 @@ class VerbsFabric final : public fabric::Fabric {
   void WhenOpen(Opened opened);
   void OnOpened(const Opening& opening);
 
+  bool Look(uint32_t budget);
+  void StartTimer();
+  void OnTimer();
   bool PollConnectionManager(uint32_t budget);
   void Dispatch(const CmEvent& event);
   void OnRequest(const CmEvent& event);
@@ -100,6 +105,11 @@ class VerbsFabric final : public fabric::Fabric {
   void CloseChannel();
 
   EventSet events_;
+  /// Looks after sends that nobody waits for.
+  FileDescriptor timer_;
+  bool timer_runs_ = false;
+  /// Polls that have found something without a look at events_.
+  uint32_t polls_without_look_ = 0;
   Budget budget_;
   const Library* library_ = nullptr;
   rdma_event_channel* channel_ = nullptr;

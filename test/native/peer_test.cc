@@ -71,6 +71,7 @@ class Peer final : public fabric::EndpointEvents {
     fabric::WriteRequest request;
     request.immediate = immediate;
     endpoint->Post(request);
+    endpoint->Ring();
   }
   void Say(Operation operation, uint32_t value) { Say(EncodeImmediate(operation, value)); }
   /// A data message of `value` bytes by its word, and `bytes` in truth.
@@ -85,6 +86,7 @@ class Peer final : public fabric::EndpointEvents {
     request.remote_key = key;
     request.immediate = EncodeImmediate(operation, value);
     endpoint->Post(request);
+    endpoint->Ring();
   }
 };
 
@@ -115,7 +117,10 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
   uint32_t news = 0;
 
   void Run() {
-    while (fabric_.Step()) {
+    for (int round = 0; round < 2; round++) {
+      while (fabric_.Step()) {
+      }
+      fabric_.ReportSent();
     }
     if (connection) news |= connection->TakeNews();
   }

@@ -101,10 +101,16 @@ Failure PlantedEndpoint::Revoke(fabric::Slab* slab, uint64_t token) {
   return inner_->Revoke(slab, token);
 }
 
+void PlantedEndpoint::AwaitSent() {
+  if (owner_->bug_ != Bug::kLostAwait) inner_->AwaitSent();
+}
+
 void PlantedEndpoint::OnSent(uint64_t token) {
   if (const auto found = std::find(reported_.begin(), reported_.end(), token);
       found != reported_.end()) {
     reported_.erase(found);
+    // What the engine has asked for is still to come.
+    inner_->AwaitSent();
     return;
   }
   // Tokens need not differ.

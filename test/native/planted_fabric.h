@@ -26,6 +26,8 @@ enum class Bug : uint8_t {
   kDoubleRelease,
   /// A revocation is reported as complete before it is.
   kEarlyRevoke,
+  /// Nobody is woken when what was posted is complete.
+  kLostAwait,
 };
 
 class PlantedEndpoint;
@@ -99,6 +101,8 @@ class PlantedEndpoint final : public fabric::Endpoint, public fabric::EndpointEv
   fabric::Failure Establish() override { return inner_->Establish(); }
   fabric::Failure Accept(std::span<const std::byte> data) override { return inner_->Accept(data); }
   fabric::Failure Post(const fabric::WriteRequest& request) override;
+  fabric::Failure Ring() override { return inner_->Ring(); }
+  void AwaitSent() override;
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override {
     return inner_->Allocate(bytes, access, region);
   }

@@ -47,6 +47,10 @@ TEST("planted bug: a revocation that is reported early is found, because a view 
   CHECK(Finds(Bug::kEarlyRevoke, true, "view"));
 }
 
+TEST("planted bug: a wake-up that nobody asked for is found, because what waits for it hangs") {
+  CHECK(Finds(Bug::kLostAwait, false, "did not come to its end"));
+}
+
 TEST("planted bug: without one the same seeds are clean, also with peers that write anywhere") {
   for (const bool hostile : {false, true}) CHECK(!Finds(Bug::kNone, hostile, ""));
 }

@@ -67,6 +67,8 @@ class ScriptedEndpoint final : public fabric::Endpoint {
   fabric::Failure Establish() override { return {}; }
   fabric::Failure Accept(std::span<const std::byte> data) override { return Introduce(data); }
   fabric::Failure Post(const fabric::WriteRequest& request) override;
+  fabric::Failure Ring() override { return {}; }
+  void AwaitSent() override {}
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
   [[nodiscard]] bool can_revoke() const override { return true; }
