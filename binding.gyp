@@ -44,6 +44,7 @@
                 'binding/verbs/device.cc',
                 'binding/verbs/device_table.cc',
                 'binding/verbs/endpoint.cc',
+                'binding/verbs/endpoint_data.cc',
                 'binding/verbs/failures.cc',
                 'binding/verbs/library.cc',
                 'binding/verbs/listener.cc',

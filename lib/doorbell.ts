@@ -1,8 +1,9 @@
 /**
  * Rings for many writes at once: what a tick writes shares work requests, which is worth more to the
- * device than any of the writes coming a few microseconds earlier.
+ * device than any of the writes coming a few microseconds earlier. Only the first leaves at once:
+ * somebody may wait for just that.
  *
- *     write, write, write ... ticks and microtasks ... ring -> transport.flush
+ *     write (leaves), write, write ... ticks and microtasks ... ring -> transport.flush
  *
  * Writes made while an event is delivered to a stream are rung for when that delivery is over, all
  * others at the end of their tick. More than the native side wants to hold back leaves at once.

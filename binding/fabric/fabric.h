@@ -144,10 +144,10 @@ class Endpoint {
   /// Expose fails.
   [[nodiscard]] virtual bool can_revoke() const = 0;
   /// Whether TakeSlab would give one now; if not, the pool tries to grow.
-  [[nodiscard]] virtual bool has_slab() const = 0;
+  [[nodiscard]] virtual bool has_slab(SlabSize size) const = 0;
   /// A slab of the pool of this endpoint's device. Empty when none is free: the pool then grows
   /// beside, as far as its limit allows, and it may be asked again later.
-  virtual SlabRef TakeSlab() = 0;
+  virtual SlabRef TakeSlab(SlabSize size) = 0;
   /// Lets the peer, and nobody else, write to the slab under the key that is returned. Holds for
   /// requests posted from now on: announce the key by one of those. The slab must not be exposed
   /// already, and must be kept until it was revoked or OnReleased has come.

@@ -62,12 +62,17 @@ class Ref {
   T* target_ = nullptr;
 };
 
-/// A piece of a device's pool of registered memory, all of one size (Slab::kBytesDefault unless the
-/// fabric was told otherwise). It goes back to the pool with its last reference, and its bytes stay
-/// mapped until then even if the device, the fabric and the environment's RDMA have ended.
+/// What is asked for of a pool: of about Slab::kBytesDefault, or Slab::kLargeBytes, unless the
+/// fabric was told otherwise. What it gives may be of the other size.
+enum class SlabSize : uint8_t { kSmall, kLarge };
+
+/// A piece of a device's pool of registered memory. It goes back to the pool with its last
+/// reference, and its bytes stay mapped until then even if the device, the fabric and the
+/// environment's RDMA have ended.
 class Slab : public Counted {
  public:
   static constexpr size_t kBytesDefault = size_t{64} * 1024;
+  static constexpr size_t kLargeBytes = size_t{256} * 1024;
 
   [[nodiscard]] std::byte* data() const { return memory_.data(); }
   [[nodiscard]] size_t bytes() const { return memory_.size(); }

@@ -10,13 +10,14 @@ namespace rdma_net::loop {
 
 /// Joins a fabric to a libuv loop. That the fabric's descriptor is readable means no more than
 /// "look": a wake-up drains with a budget, and hands on what was found. Before the loop sleeps it
-/// arms, and looks once more for what came in between. What is over the budget goes to the next turn
-/// of the loop, so that nothing else on it starves.
+/// arms, and looks once more for what came in between. What is over the budget goes to the next
+/// turn of the loop, so that nothing else on it starves.
 ///
 ///     readable ---------> Poll(budget) --> delivered()
 ///     loop would sleep -> (spin) -> Arm --> PollArmed --> delivered()
 ///
-/// Whatever the program posts in a turn, in whichever callback, is armed for before the loop sleeps.
+/// Whatever the program posts in a turn, in whichever callback, is armed for before the loop
+/// sleeps.
 class Pump {
  public:
   struct Options {

@@ -60,9 +60,8 @@ void SimEndpoint::Update() {
   scheduler.SetReady(&arrived_lane_, !arrived_.empty());
   // A failure is behind all that came before it, in either direction.
   const bool failed = !sent_.empty() && sent_.back().kind == Kind::kFailure;
-  scheduler.SetReady(&sent_lane_,
-                     !sent_.empty() && (awaits_sent_ || failed) &&
-                         (sent_.front().kind != Kind::kFailure || arrived_.empty()));
+  scheduler.SetReady(&sent_lane_, !sent_.empty() && (awaits_sent_ || failed) &&
+                                      (sent_.front().kind != Kind::kFailure || arrived_.empty()));
   const bool last = !pending_.empty() && (pending_.front().event == LifeEvent::kDisconnected);
   scheduler.SetReady(&life_lane_, !pending_.empty() && (!last || arrived_.empty()));
 }
@@ -313,11 +312,11 @@ bool SimEndpoint::can_revoke() const {
   return fabric_->options_.can_revoke;
 }
 
-bool SimEndpoint::has_slab() const {
+bool SimEndpoint::has_slab(fabric::SlabSize) const {
   return fabric_->memory_.HasSlab();
 }
 
-fabric::SlabRef SimEndpoint::TakeSlab() {
+fabric::SlabRef SimEndpoint::TakeSlab(fabric::SlabSize) {
   return fabric_->memory_.TakeSlab();
 }
 

@@ -97,8 +97,8 @@ void SimListener::Release() {
 fabric::FabricStats SimFabric::stats() const {
   const SimPool& pool = memory_.pool();
   return {.pinned_bytes = memory_.pinned_bytes(),
-          .slab_bytes = pool.slabs() * pool.slab_bytes(),
-          .slab_bytes_used = pool.slabs_used() * pool.slab_bytes(),
+          .slab_bytes = pool.bytes(),
+          .slab_bytes_used = pool.bytes_used(),
           .registrations_made = memory_.registrations_made(),
           .registrations = static_cast<uint32_t>(memory_.registrations()),
           .completions = completions_,

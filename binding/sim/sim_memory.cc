@@ -13,7 +13,7 @@ SimMemory::SimMemory(const SimOptions& options, Scheduler* scheduler, Findings* 
     : options_(options),
       scheduler_(scheduler),
       findings_(findings),
-      pool_(std::make_shared<SimPool>(options.slab_bytes, findings)) {
+      pool_(std::make_shared<SimPool>(findings)) {
   for (uint32_t n = 0; n < options.slabs_at_first; n++) Grow();
 }
 
@@ -56,9 +56,10 @@ void SimMemory::Free(uint32_t key) {
 
 void SimMemory::Grow() {
   if (removed_ || pool_->slabs() >= options_.slabs_max) return;
-  if (pinned_bytes_ + options_.slab_bytes > options_.pinned_bytes_max) return;
+  const size_t bytes = options_.slab_bytes * (scheduler_->Chance(options_.large_slabs) ? 4 : 1);
+  if (pinned_bytes_ + bytes > options_.pinned_bytes_max) return;
   const uint32_t key = next_key_++;
-  pool_->Grow(key);
+  pool_->Grow(bytes, key);
   keys_[key] = {.kind = Kind::kSlab,
                 .remote = false,
                 .data = nullptr,
@@ -66,7 +67,7 @@ void SimMemory::Grow() {
                 .owner = nullptr,
                 .slab = nullptr,
                 .owned = nullptr};
-  pinned_bytes_ += options_.slab_bytes;
+  pinned_bytes_ += bytes;
 }
 
 void SimMemory::GrowLater() {

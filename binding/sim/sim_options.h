@@ -19,6 +19,8 @@ struct SimOptions {
 
   bool can_revoke = true;
   size_t slab_bytes = 1024;
+  /// Slabs four times as large; who asked for which size makes no difference.
+  uint32_t large_slabs = 0;
   uint32_t slabs_at_first = 4;
   uint32_t slabs_max = 16;
   /// Of regions, slabs and registrations.

@@ -40,13 +40,20 @@ SimPool::~SimPool() {
   for (const auto& [data, owned] : slabs_) SetAccessible(owned.slab->memory(), true);
 }
 
-void SimPool::Grow(uint32_t local_key) {
-  auto memory = std::make_unique<std::byte[]>(slab_bytes_);
-  auto slab = std::make_unique<SimSlab>(std::span(memory.get(), slab_bytes_), local_key);
+void SimPool::Grow(size_t bytes, uint32_t local_key) {
+  bytes_ += bytes;
+  auto memory = std::make_unique<std::byte[]>(bytes);
+  auto slab = std::make_unique<SimSlab>(std::span(memory.get(), bytes), local_key);
   SetAccessible(slab->memory(), false);
   free_.push_back(slab.get());
   const std::byte* data = memory.get();
   slabs_[data] = {.memory = std::move(memory), .slab = std::move(slab)};
+}
+
+uint64_t SimPool::bytes_used() const {
+  uint64_t used = bytes_;
+  for (const SimSlab* slab : free_) used -= slab->bytes();
+  return used;
 }
 
 fabric::SlabRef SimPool::Take(uint32_t random) {
@@ -63,7 +70,8 @@ SimSlab* SimPool::Find(std::span<const std::byte> bytes) const {
   if (bytes.empty() || found == slabs_.begin()) return nullptr;
   const auto& [start, owned] = *--found;
   const auto offset = static_cast<size_t>(bytes.data() - start);
-  if (offset >= slab_bytes_ || bytes.size() > slab_bytes_ - offset) return nullptr;
+  const size_t slab_bytes = owned.slab->bytes();
+  if (offset >= slab_bytes || bytes.size() > slab_bytes - offset) return nullptr;
   return owned.slab.get();
 }
 

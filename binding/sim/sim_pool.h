@@ -41,14 +41,14 @@ class SimSlab final : public fabric::Slab {
 /// finds whoever still looks at them.
 class SimPool final : public std::enable_shared_from_this<SimPool> {
  public:
-  SimPool(size_t slab_bytes, Findings* findings) : slab_bytes_(slab_bytes), findings_(findings) {}
+  explicit SimPool(Findings* findings) : findings_(findings) {}
   SimPool(const SimPool&) = delete;
   SimPool& operator=(const SimPool&) = delete;
   SimPool(SimPool&&) = delete;
   SimPool& operator=(SimPool&&) = delete;
   ~SimPool();
 
-  void Grow(uint32_t local_key);
+  void Grow(size_t bytes, uint32_t local_key);
   /// One that is free; there must be one.
   fabric::SlabRef Take(uint32_t random);
   /// The slab in use that holds all of `bytes`, or null.
@@ -59,7 +59,8 @@ class SimPool final : public std::enable_shared_from_this<SimPool> {
   [[nodiscard]] bool has_free() const { return !free_.empty(); }
   [[nodiscard]] size_t slabs() const { return slabs_.size(); }
   [[nodiscard]] size_t slabs_used() const { return slabs_.size() - free_.size(); }
-  [[nodiscard]] size_t slab_bytes() const { return slab_bytes_; }
+  [[nodiscard]] uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] uint64_t bytes_used() const;
 
  private:
   friend class SimSlab;
@@ -70,7 +71,7 @@ class SimPool final : public std::enable_shared_from_this<SimPool> {
 
   void TakeBack(SimSlab* slab);
 
-  size_t slab_bytes_;
+  uint64_t bytes_ = 0;
   Findings* findings_;
   /// By the address of their bytes.
   std::map<const std::byte*, Owned> slabs_;

@@ -153,7 +153,7 @@ void Connection::OnMessage(uint32_t immediate, uint32_t bytes) {
   const std::optional<wire::Message> message = wire::DecodeImmediate(immediate);
   if (!message) return Violate(Violation::kUnknownOperation);
   if (message->operation != Operation::kData &&
-      !allowance_.Take(observer_->now_ms(), counters_.messages_sent)) {
+      !allowance_.Take([this] { return observer_->now_ms(); }, counters_.messages_sent)) {
     return Violate(Violation::kControlFlood);
   }
 

@@ -13,10 +13,12 @@ class ControlAllowance {
   /// A control message came; false when it was one too many.
   /// @param messages_sent data messages to the peer so far: it may answer each with a buffer, and
   ///   with credits
-  bool Take(uint64_t now_ms, uint64_t messages_sent) {
+  /// @param now_ms tells the milliseconds of a clock, which costs something
+  template <typename Clock>
+  bool Take(const Clock& now_ms, uint64_t messages_sent) {
     left_ = std::min(left_ + 2 * (messages_sent - messages_seen_), kLeftMax);
     messages_seen_ = messages_sent;
-    if (left_ == 0) Refill(now_ms);
+    if (left_ == 0) Refill(now_ms());
     if (left_ == 0) return false;
     left_--;
     return true;

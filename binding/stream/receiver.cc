@@ -8,6 +8,7 @@ namespace rdma_net::stream {
 using fabric::Access;
 using fabric::Failure;
 using fabric::SlabRef;
+using fabric::SlabSize;
 using fabric::Status;
 using wire::Violation;
 
@@ -16,6 +17,11 @@ namespace {
 constexpr size_t kOwnBuffers = 2;
 /// A slab that was filled by more messages than this is wasted on its peer.
 constexpr uint32_t kMessagesOfSlabMax = 32;
+/// So many slabs that are filled to the end one after the other make a peer worth large ones.
+constexpr uint32_t kWholeSlabsMin = 2;
+/// A large slab that is filled to less than its half was wasted, and so is a window of few of them.
+constexpr uint32_t kLargeSlabParts = 2;
+constexpr size_t kLargeSlabsMin = 3;
 /// A small buffer that so few messages fill is too small.
 constexpr uint32_t kMessagesOfStream = 2;
 /// Updates for nothing but credits, after which a peer is worth more of them.
@@ -84,9 +90,20 @@ void Receiver::OnFilled(ReceiveBuffer* buffer) {
   } else if (buffer->slab && !starved && buffer->messages > kMessagesOfSlabMax) {
     streaming_ = false;
   }
+  ChooseSize(*buffer);
   // Without another slab to take its place, the peer would have to wait.
-  buffer->for_view = in_place_ && buffer->slab && endpoint_->has_slab() &&
+  buffer->for_view = in_place_ && buffer->slab && endpoint_->has_slab(slab_size_) &&
                      buffer->unread() >= options_.view_bytes_min;
+}
+
+/// By how the last slab was filled.
+void Receiver::ChooseSize(const ReceiveBuffer& buffer) {
+  if (!buffer.slab) return;
+  const bool whole = buffer.filled == buffer.memory.size();
+  filled_whole_ = whole ? filled_whole_ + 1 : 0;
+  if (buffer.filled < buffer.memory.size() / kLargeSlabParts) slab_size_ = SlabSize::kSmall;
+  const bool has_window = options_.window_bytes >= kLargeSlabsMin * fabric::Slab::kLargeBytes;
+  if (has_window && filled_whole_ >= kWholeSlabsMin) slab_size_ = SlabSize::kLarge;
 }
 
 void Receiver::Grow() {
@@ -227,8 +244,9 @@ std::optional<ReceiveBuffer> Receiver::NextSlab(bool* failed) {
   }
   if (!endpoint_->can_revoke()) return std::nullopt;
   const size_t held = window_->held_bytes();
-  if (held > 0 && held + slab_bytes_ > options_.window_bytes) return std::nullopt;
-  SlabRef slab = endpoint_->TakeSlab();
+  const size_t wanted = slab_size_ == SlabSize::kLarge ? fabric::Slab::kLargeBytes : slab_bytes_;
+  if (held > 0 && held + wanted > options_.window_bytes) return std::nullopt;
+  SlabRef slab = endpoint_->TakeSlab(slab_size_);
   if (!slab) return std::nullopt;
   slab_bytes_ = slab->bytes();
   ReceiveBuffer buffer = {.memory = slab->memory(), .slab = slab};

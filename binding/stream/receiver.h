@@ -18,7 +18,7 @@ struct ReceiveOptions {
   /// Memory of the connection's own: Receiver::kHeadBytes, and two small buffers.
   size_t own_bytes = size_t{8} * 1024;
   /// All buffers of a peer that streams, at least a slab.
-  size_t window_bytes = size_t{512} * 1024;
+  size_t window_bytes = size_t{1024} * 1024;
   /// Fewer bytes are copied rather than handed over: a view keeps all of its slab.
   uint32_t view_bytes_min = 16 * 1024;
   /// Credits that a peer gets, if they can be lent, when it streams, and when it uses them up.
@@ -33,8 +33,8 @@ struct ReceiveOptions {
 ///     slab of the pool, exposed   --+-> published +-- revoked, then handed over as a view
 ///
 /// A connection begins with its own memory. A peer that fills it faster than we hand it out gets
-/// slabs, until its messages become small again. What was published stays published until it is
-/// full: the protocol has no way to take it back.
+/// slabs, until its messages become small again; and large ones while it fills these. What was
+/// published stays published until it is full: the protocol has no way to take it back.
 class Receiver {
  public:
   /// What the own memory begins with: the slots for the peer's updates, the entries that we send
@@ -91,6 +91,7 @@ class Receiver {
   };
 
   void OnFilled(ReceiveBuffer* buffer);
+  void ChooseSize(const ReceiveBuffer& buffer);
   void Grow();
   void Recycle();
   bool PumpRevocations();
@@ -122,6 +123,9 @@ class Receiver {
   /// Size of the slabs here, once known.
   size_t slab_bytes_ = 0;
   bool streaming_ = false;
+  fabric::SlabSize slab_size_ = fabric::SlabSize::kSmall;
+  /// Slabs that were filled to the end, one after the other.
+  uint32_t filled_whole_ = 0;
   bool in_place_ = true;
 };
 

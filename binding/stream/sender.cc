@@ -9,6 +9,8 @@ using wire::Violation;
 
 void Sender::Open(const wire::ConnectData& peer) {
   window_.emplace(peer);
+  message_bytes_max_ =
+      peer.has_extension ? options_.large_message_bytes_max : options_.message_bytes_max;
   peer_takes_buffer_ends_ = (peer.features & wire::kFeatureBufferEnd) != 0;
 }
 
@@ -79,7 +81,7 @@ bool Sender::Pump() {
       if (!std::exchange(stalled_, true)) counters_->credit_stalls++;
       return true;
     }
-    const SendQueue::Message message = queue_.Post(std::min(room, options_.message_bytes_max));
+    const SendQueue::Message message = queue_.Post(std::min(room, message_bytes_max_));
     const wire::RemoteBuffer target = window_->Take(message.bytes);
     fabric::WriteRequest request;
     request.segments = message.segments;

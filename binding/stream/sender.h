@@ -18,6 +18,8 @@ struct SendOptions {
   size_t ring_bytes = size_t{256} * 1024;
   /// As C rsockets (RS_MAX_TRANSFER): longer messages would make the peer's reader wait.
   uint32_t message_bytes_max = 64 * 1024;
+  /// To a peer of ours, whose slabs may be larger.
+  uint32_t large_message_bytes_max = 1024 * 1024;
   /// A message of so many bytes is worth the rest of its buffer: it can be handed over in place.
   uint32_t buffer_end_bytes_min = 16 * 1024;
 };
@@ -77,6 +79,7 @@ class Sender {
   void GiveMemory();
 
   SendOptions options_;
+  uint32_t message_bytes_max_ = 0;
   Outbox* outbox_;
   Counters* counters_;
   fabric::Endpoint* endpoint_ = nullptr;

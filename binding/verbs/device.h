@@ -14,7 +14,7 @@
 #include "verbs/queue_group.h"
 #include "verbs/registration.h"
 #include "verbs/request_chain.h"
-#include "verbs/slab_pool.h"
+#include "verbs/slab_pools.h"
 #include "verbs/worker.h"
 
 namespace rdma_net::verbs {
@@ -27,7 +27,7 @@ struct DeviceOptions {
   size_t send_bytes = 256 * 1024;
   /// Receive memory a connection will ask for: registered once for trial.
   size_t receive_bytes = 128 * 1024;
-  SlabPool::Sizes slabs;
+  SlabPools::Sizes slabs;
 };
 
 /// One RDMA device in one environment: protection domain, completion channel, queue groups, slabs
@@ -60,8 +60,8 @@ class Device {
   /// Send memory of options().send_bytes, from the pool.
   std::unique_ptr<MemoryBlock> TakeSendMemory(fabric::Failure* failure);
   void GiveSendMemory(std::unique_ptr<MemoryBlock> block);
-  [[nodiscard]] SlabPool& slabs() { return slabs_; }
-  [[nodiscard]] const SlabPool& slabs() const { return slabs_; }
+  [[nodiscard]] SlabPools& slabs() { return slabs_; }
+  [[nodiscard]] const SlabPools& slabs() const { return slabs_; }
   /// Unregisters the pools when no queue pair is left that could want them.
   void ShrinkWhenIdle();
 
@@ -142,7 +142,7 @@ class Device {
   std::vector<std::unique_ptr<QueueGroup>> groups_;
   std::vector<std::unique_ptr<MemoryBlock>> send_pool_;
   AsyncEvents async_events_;
-  SlabPool slabs_;
+  SlabPools slabs_;
   std::vector<std::unique_ptr<ChunkRegistration>> detached_;
 };
 

@@ -1,7 +1,7 @@
 #include "verbs/device_table.h"
 
-#include <cerrno>
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "verbs/failures.h"

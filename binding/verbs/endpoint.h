@@ -78,8 +78,8 @@ class Endpoint final : public fabric::Endpoint {
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
   [[nodiscard]] bool can_revoke() const override;
-  [[nodiscard]] bool has_slab() const override;
-  fabric::SlabRef TakeSlab() override;
+  [[nodiscard]] bool has_slab(fabric::SlabSize size) const override;
+  fabric::SlabRef TakeSlab(fabric::SlabSize size) override;
   fabric::Failure Expose(fabric::Slab* slab, uint32_t* remote_key) override;
   fabric::Failure Revoke(fabric::Slab* slab, uint64_t token) override;
   [[nodiscard]] fabric::SlabRef FindSlab(std::span<const std::byte> bytes) const override;

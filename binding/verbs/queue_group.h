@@ -39,9 +39,7 @@ struct QueueSizes {
   }
   /// What can be in the completion queue of sends at the same time: requests that are not signaled
   /// are reported too when they fail.
-  [[nodiscard]] uint32_t sent(uint32_t connections) const {
-    return connections * send_requests();
-  }
+  [[nodiscard]] uint32_t sent(uint32_t connections) const { return connections * send_requests(); }
 };
 
 /// Completion queues and a shared receive queue, large enough for a fixed number of queue pairs

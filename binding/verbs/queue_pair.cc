@@ -126,7 +126,7 @@ Failure QueuePair::Post(const fabric::WriteRequest& request) {
 PooledSlab* QueuePair::Own(Slab* slab) const {
   // There are no others on a verbs fabric.
   auto* pooled = static_cast<PooledSlab*>(slab);
-  const bool ours = pooled->chunk() != nullptr && pooled->chunk()->pool() == &device_->slabs();
+  const bool ours = pooled->chunk() != nullptr && device_->slabs().Owns(pooled->chunk()->pool());
   return ours && pooled->window() != nullptr ? pooled : nullptr;
 }
 

@@ -10,7 +10,8 @@
 namespace rdma_net::verbs {
 
 /// Requests of one queue pair that are going to be posted with one doorbell: a doorbell is what
-/// costs most of a short request. One chain serves all queue pairs of a device, one after the other.
+/// costs most of a short request. One chain serves all queue pairs of a device, one after the
+/// other.
 class RequestChain {
  public:
   /// Whose requests these are; null when there are none.

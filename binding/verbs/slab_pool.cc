@@ -13,8 +13,6 @@ namespace {
 
 /// How long a device that could not register a chunk is left alone.
 constexpr uint64_t kGrowthPauseMs = 1000;
-/// So many free slabs last while a chunk is being registered.
-constexpr size_t kFreeSlabsMin = 16;
 /// A chunk that was not needed in one whole period ends.
 constexpr uint64_t kPeriodMs = 5000;
 
@@ -37,7 +35,8 @@ void SlabPool::Open(ibv_pd* pd, const ibv_device_attr& attributes) {
 }
 
 void SlabPool::GrowAhead() {
-  if (free_ < kFreeSlabsMin) Grow();
+  // Half a chunk lasts while the next one is being registered.
+  if (free_ < sizes_.chunk_slabs / 2) Grow();
 }
 
 bool SlabPool::HasSlab() {
@@ -101,7 +100,8 @@ void SlabPool::SetIdle(bool idle) {
 void SlabPool::Grow() {
   if (growing_ || NowMs() < next_growth_ms_) return;
   // Connections come first: slabs leave them a part of what may be pinned.
-  if (!budget_->Pin(sizes_.chunk_bytes(), budget_->pinned_bytes_max() / 8).ok()) return;
+  if (!budget_->Pin(sizes_.chunk_bytes(), budget_->pinned_bytes_max() / sizes_.spare_parts).ok())
+    return;
   growing_ = true;
   worker_->Run([this, windows = can_revoke_ ? sizes_.chunk_slabs : 0]() -> Worker::Finish {
     // Shared only because a std::function must be copyable.

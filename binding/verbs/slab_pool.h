@@ -13,9 +13,9 @@
 
 namespace rdma_net::verbs {
 
-/// The slabs of one device. They come in chunks, which are registered on the worker when slabs run
-/// short, and end there when they have not been needed for some seconds: a collection of garbage
-/// brings many slabs back at once, and the next ones would have to be waited for.
+/// Slabs of one device and one size. They come in chunks, which are registered on the worker when
+/// slabs run short, and end there when they have not been needed for some seconds: a collection of
+/// garbage brings many slabs back at once, and the next ones would have to be waited for.
 ///
 ///     Take --> few are free --> Grow on the worker --> OnGrown
 ///     last reference --> Give --> ... --> Tidy: more chunks than were lately in use end
@@ -25,6 +25,8 @@ class SlabPool {
     /// Whole pages.
     size_t slab_bytes = fabric::Slab::kBytesDefault;
     size_t chunk_slabs = 32;
+    /// One in so many of all bytes that may be pinned is left to others.
+    uint64_t spare_parts = 8;
     [[nodiscard]] size_t chunk_bytes() const { return slab_bytes * chunk_slabs; }
   };
 

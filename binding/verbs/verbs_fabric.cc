@@ -167,8 +167,8 @@ std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& add
 // Events.
 
 bool VerbsFabric::Poll(uint32_t budget) {
-  // Most often it is a completion channel that is readable, and that is read in any case. The others
-  // get their turn, however many completions there are.
+  // Most often it is a completion channel that is readable, and that is read in any case. The
+  // others get their turn, however many completions there are.
   const bool found = devices_.ReadChannels();
   const bool looks = !found || ++polls_without_look_ == kPollsWithoutLookMax;
   bool more = looks && Look(budget);

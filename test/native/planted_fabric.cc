@@ -89,9 +89,9 @@ Failure PlantedEndpoint::Post(const fabric::WriteRequest& request) {
   return inner_->Post(changed);
 }
 
-fabric::SlabRef PlantedEndpoint::TakeSlab() {
+fabric::SlabRef PlantedEndpoint::TakeSlab(fabric::SlabSize size) {
   if (again_ && owner_->OneIn(2)) return std::exchange(again_, {});
-  fabric::SlabRef slab = inner_->TakeSlab();
+  fabric::SlabRef slab = inner_->TakeSlab(size);
   if (owner_->bug_ == Bug::kDoubleRelease) again_ = slab;
   return slab;
 }

@@ -108,8 +108,10 @@ class PlantedEndpoint final : public fabric::Endpoint, public fabric::EndpointEv
   }
   void Free(const fabric::Region& region) override { inner_->Free(region); }
   [[nodiscard]] bool can_revoke() const override { return inner_->can_revoke(); }
-  [[nodiscard]] bool has_slab() const override { return inner_->has_slab(); }
-  fabric::SlabRef TakeSlab() override;
+  [[nodiscard]] bool has_slab(fabric::SlabSize size) const override {
+    return inner_->has_slab(size);
+  }
+  fabric::SlabRef TakeSlab(fabric::SlabSize size) override;
   fabric::Failure Expose(fabric::Slab* slab, uint32_t* remote_key) override {
     return inner_->Expose(slab, remote_key);
   }

@@ -31,6 +31,7 @@ sim::SimOptions Simulation::FabricOptions(uint64_t seed, const Trouble& trouble,
                              .inline_bytes = below(3) * 16,
                              .can_revoke = below(8) != 0,
                              .slab_bytes = 64 + below(4) * below(1000),
+                             .large_slabs = (below(4) / 3) << 17U,
                              .slabs_at_first = below(4),
                              .slabs_max = below(4) == 0 ? 1000 : below(16)};
   options.stalls = below(3) * kAlways / 16;
@@ -55,6 +56,7 @@ stream::Options Simulation::EngineOptions() {
   options.receive.view_bytes_min = 1 + below(2) * below(500);
   options.receive.credits_max = 4 + below(40);
   options.send.ring_bytes = 64 + below(6000);
+  options.send.large_message_bytes_max = 1 + below(2) * below(200) + below(5000);
   options.send.message_bytes_max = 1 + below(2) * below(200) + below(5000);
   return options;
 }

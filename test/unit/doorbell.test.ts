@@ -48,6 +48,29 @@ test('a thousand small writes of one tick ring once', async (t) => {
   await finish(client, server, listener);
 });
 
+test('the first write of a tick leaves at once, and those behind it together', async (t) => {
+  const { client, server, listener } = await connectedPair();
+  const received = readAll(server);
+  // Out of the delivery of the connection, which would ring only at its end.
+  await turn();
+  const requests = (): number => info(client).counters?.workRequests ?? NaN;
+  const before = requests();
+  client.write('first');
+  t.equal(requests() - before, 1);
+  client.write('second');
+  client.write('third');
+  t.equal(requests() - before, 1);
+  await tick();
+  t.equal(requests() - before, 2);
+  client.cork();
+  for (const text of ['a', 'b', 'c']) client.write(text);
+  client.uncork();
+  t.equal(requests() - before, 3, 'what is corked is one write');
+  client.end();
+  t.equal((await received).toString(), 'firstsecondthirdabc');
+  await finish(client, server, listener);
+});
+
 test('writes of microtasks and ticks share one ring', async (t) => {
   const { client, server, listener } = await connectedPair();
   const received = readAll(server);
@@ -83,12 +106,12 @@ test('answers written while data is delivered leave before the next stream is se
   });
   for (const { client } of pairs) client.write('question');
   await until(() => answers.join('').length === 12);
-  t.strictSame(seen, [2, 3], 'two for the questions, then one for the first answer');
+  t.strictSame(seen, [0, 1], 'before the second stream there was one for the first answer');
   t.strictSame(
     answers.map((text) => text.length),
     [6, 6],
   );
-  t.equal(transport.flushes - start, 4);
+  t.equal(transport.flushes - start, 2, 'the questions, and the begin of each answer, needed none');
   for (const { client, server, listener } of pairs) await finish(client, server, listener);
 });
 
@@ -158,7 +181,7 @@ test('ringing for all does not keep the AsyncLocalStorage of who wrote first', a
   };
   const received = readAll(server);
   await turn();
-  storage.run('mine', () => client.write('x'));
+  storage.run('mine', () => client.write('x') && client.write('y'));
   await tick();
   transport.flush = flush;
   t.strictSame(stores, [undefined]);

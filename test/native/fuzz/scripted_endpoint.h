@@ -72,8 +72,8 @@ class ScriptedEndpoint final : public fabric::Endpoint {
   fabric::Failure Allocate(size_t bytes, fabric::Access access, fabric::Region* region) override;
   void Free(const fabric::Region& region) override;
   [[nodiscard]] bool can_revoke() const override { return true; }
-  [[nodiscard]] bool has_slab() const override { return device_->memory.HasSlab(); }
-  fabric::SlabRef TakeSlab() override { return device_->memory.TakeSlab(); }
+  [[nodiscard]] bool has_slab(fabric::SlabSize) const override { return device_->memory.HasSlab(); }
+  fabric::SlabRef TakeSlab(fabric::SlabSize) override { return device_->memory.TakeSlab(); }
   fabric::Failure Expose(fabric::Slab* slab, uint32_t* remote_key) override;
   fabric::Failure Revoke(fabric::Slab* slab, uint64_t token) override;
   [[nodiscard]] fabric::SlabRef FindSlab(std::span<const std::byte> bytes) const override {
