@@ -48,7 +48,7 @@ struct Segment {
   uint32_t local_key = 0;
 };
 
-/// An RDMA write with immediate. Zero bytes in all is a message without data.
+/// An RDMA write with immediate, which is a message. Zero bytes in all is a message without data.
 struct WriteRequest {
   /// Comes back in OnSent, in the order of posting.
   uint64_t token = 0;
@@ -59,6 +59,9 @@ struct WriteRequest {
   uint32_t remote_key = 0;
   /// In host order.
   uint32_t immediate = 0;
+  /// Without: nobody hears of it at the peer, whose device answers by itself, even if the program
+  /// does not take its messages.
+  bool message = true;
   /// The bytes are taken before Ring returns; at most inline_bytes_max() of them.
   bool place_inline = false;
 };

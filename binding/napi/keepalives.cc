@@ -22,6 +22,7 @@ void Keepalives::Tick(uint64_t now_ms, const std::function<Connection*(uint32_t)
       continue;
     }
     Watched& watched = entry->second;
+    connection->CheckKeepalive();
     if (now_ms - watched.quiet_since_ms >= watched.interval_ms) connection->SendKeepalive();
     const uint64_t work_requests = connection->counters().work_requests;
     if (work_requests != watched.work_requests) watched.quiet_since_ms = now_ms;

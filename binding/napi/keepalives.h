@@ -8,9 +8,8 @@
 
 namespace rdma_net::napi {
 
-/// Connections that shall be asked for a sign of life when they have been quiet for a while. A
-/// queue pair knows by itself that a peer is gone as soon as something is sent to it
-/// (IBA 9.9.2.4.1).
+/// Connections that shall be asked for a sign of life when they have been quiet for a while, and
+/// given up when none comes.
 class Keepalives {
  public:
   /// @param interval_ms how long without a request of ours; 0 for never

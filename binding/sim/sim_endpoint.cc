@@ -52,10 +52,11 @@ SimEndpoint::~SimEndpoint() {
 
 void SimEndpoint::Update() {
   Scheduler& scheduler = fabric_->scheduler_;
-  const bool local = !wire_.empty() && wire_.front().kind == Kind::kRevoke;
-  const bool receiver =
-      peer_ == nullptr || peer_->broken_ || (peer_->open_ && peer_->receives_ > 0);
-  scheduler.SetReady(&wire_lane_, open_ && !stalled_ && !wire_.empty() && (local || receiver));
+  const Kind next = wire_.empty() ? Kind::kMessage : wire_.front().kind;
+  const bool received = peer_ == nullptr || peer_->broken_ ||
+                        (peer_->open_ && (peer_->receives_ > 0 || next == Kind::kSilent));
+  const bool moves = next == Kind::kRevoke || (received && !vanished_);
+  scheduler.SetReady(&wire_lane_, open_ && !stalled_ && !wire_.empty() && moves);
   scheduler.SetReady(&stall_lane_, stalled_ && !wire_.empty());
   scheduler.SetReady(&arrived_lane_, !arrived_.empty());
   // A failure is behind all that came before it, in either direction.
@@ -80,6 +81,7 @@ Failure SimEndpoint::Post(const fabric::WriteRequest& request) {
   }
   if (broken_ || quiet_) return {};
   Posted posted;
+  if (!request.message) posted.kind = Kind::kSilent;
   posted.request = request;
   posted.places = 1 + std::exchange(exposures_posted_, 0);
   if (++in_use_ > fabric_->options_.send_requests) fabric_->Error("the send queue overran");
@@ -127,6 +129,12 @@ void SimEndpoint::Scribble(uint64_t remote_address, uint32_t remote_key, uint32_
   posted.request.remote_key = remote_key;
   wire_.push_back(std::move(posted));
   Update();
+}
+
+void SimEndpoint::Vanish() {
+  vanished_ = true;
+  if (peer_ != nullptr) peer_->vanished_ = true;
+  UpdateBoth();
 }
 
 Failure SimEndpoint::Expose(fabric::Slab* slab, uint32_t* remote_key) {

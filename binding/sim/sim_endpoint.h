@@ -63,6 +63,8 @@ class SimEndpoint final : public fabric::Endpoint {
 
   /// For tests that play a hostile peer: writes noise over the peer's memory, without a message.
   void Scribble(uint64_t remote_address, uint32_t remote_key, uint32_t bytes);
+  /// For tests: from now on the network loses everything in both directions, and nothing notices.
+  void Vanish();
 
  private:
   friend class SimFabric;
@@ -74,7 +76,7 @@ class SimEndpoint final : public fabric::Endpoint {
     void (SimEndpoint::*run)();
   };
 
-  enum class Kind : uint8_t { kMessage, kScribble, kRevoke, kFailure };
+  enum class Kind : uint8_t { kMessage, kSilent, kScribble, kRevoke, kFailure };
   struct Posted {
     Kind kind = Kind::kMessage;
     fabric::WriteRequest request;
@@ -151,6 +153,7 @@ class SimEndpoint final : public fabric::Endpoint {
   bool quiet_ = false;
   bool released_ = false;
   bool stalled_ = false;
+  bool vanished_ = false;
   /// A message was reported.
   bool heard_ = false;
   /// Somebody asked to be woken by what is sent.

@@ -266,9 +266,19 @@ void Connection::SendKeepalive() {
   fabric::WriteRequest request;
   request.immediate =
       wire::EncodeImmediate(Operation::kControl, static_cast<uint32_t>(Control::kKeepalive));
-  if (!outbox_.PostControl(&request, Outbox::Kind::kControl) || !outbox_.Ring()) {
-    Break(outbox_.failure());
+  // As C rsockets: a message would take a receive of a program that may have been stopped.
+  request.message = false;
+  keepalive_sent_ms_ = observer_->now_ms();
+  if (!outbox_.PostControl(&request, Outbox::Kind::kKeepalive) || !outbox_.Ring()) {
+    return Break(outbox_.failure());
   }
+  outbox_.AwaitSent();
+}
+
+void Connection::CheckKeepalive() {
+  if (!keepalive_sent_ms_ || peer_end_ == Peer::kDisconnected) return;
+  if (observer_->now_ms() - *keepalive_sent_ms_ < kKeepaliveAnswerMsMax) return;
+  Break({.status = Status::kTimedOut});
 }
 
 uint32_t Connection::TakeSentCount() {
@@ -349,6 +359,9 @@ void Connection::OnSent(uint64_t token) {
       sender_.OnSent(sent.bytes);
       break;
     case Outbox::Kind::kControl:
+      break;
+    case Outbox::Kind::kKeepalive:
+      keepalive_sent_ms_.reset();
       break;
     case Outbox::Kind::kEnd:
       if (shut_ != Shut::kPosted) break;

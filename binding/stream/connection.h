@@ -37,6 +37,9 @@ enum News : uint32_t {
 
 class Connection;
 
+/// As long as the probes of TCP go on in Node: 10, one a second. A device repeats by itself.
+inline constexpr uint64_t kKeepaliveAnswerMsMax = 10'000;
+
 /// Whoever owns connections.
 class ConnectionObserver {
  public:
@@ -95,8 +98,10 @@ class Connection final : public fabric::EndpointEvents {
   void Flush();
   /// Writes in place that ended since the last call.
   uint32_t TakeSentCount();
-  /// Sends a message without meaning, if nothing else is under way: the peer's device must answer.
+  /// Asks the peer's device for a sign of life, if nothing is under way that it must answer anyway.
   void SendKeepalive();
+  /// Gives the peer up when a keepalive has been without an answer for kKeepaliveAnswerMsMax.
+  void CheckKeepalive();
   fabric::Status Shutdown();
   void Close();
   void Reset();
@@ -180,6 +185,8 @@ class Connection final : public fabric::EndpointEvents {
   bool silent_ = false;
   bool goodbye_ = false;
   uint32_t news_ = 0;
+  /// When the keepalive was sent that has not been answered.
+  std::optional<uint64_t> keepalive_sent_ms_;
   /// Writes in place that went to nobody.
   uint32_t lost_in_place_ = 0;
   fabric::Failure failure_;

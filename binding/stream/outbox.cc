@@ -63,6 +63,7 @@ Outbox::Sent Outbox::OnSent(uint64_t token) {
       break;
     case Kind::kControl:
     case Kind::kEnd:
+    case Kind::kKeepalive:
       control_in_flight_--;
       break;
     case Kind::kRevoke:

@@ -26,6 +26,7 @@ class Outbox {
     kControl,
     /// The last word.
     kEnd,
+    kKeepalive,
     /// The end of the peer's access to a buffer that is going to be handed over...
     kRevoke,
     /// ... and to one that goes back to the pool.

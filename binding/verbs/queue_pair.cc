@@ -23,6 +23,13 @@ namespace {
 
 /// 0.64 ms in the encoding of IBTA 9.7.5.2.8: how long a peer waits when it finds no receive.
 constexpr uint8_t kReceiverNotReadyTimer = 12;
+/// 1 s in the encoding of IBTA 11.2.5.2, for a path that does not say how long an answer takes;
+/// 0 would be for ever.
+constexpr uint8_t kAnswerTimer = 18;
+/// How often a request that nobody answers is repeated. The highest number that can be said, 7, is
+/// taken by rxe as for ever (rxe_completer of its rxe_comp.c), and a host that vanished would never
+/// be missed.
+constexpr uint8_t kRetries = 6;
 
 }  // namespace
 
@@ -72,6 +79,10 @@ Failure QueuePair::Modify(rdma_cm_id* id, ibv_qp_state state) {
     attributes.min_rnr_timer = kReceiverNotReadyTimer;
     mtu_bytes_ = 128U << static_cast<uint32_t>(attributes.path_mtu);
   }
+  if (state == IBV_QPS_RTS) {
+    if (attributes.timeout == 0) attributes.timeout = kAnswerTimer;
+    attributes.retry_cnt = std::min(attributes.retry_cnt, kRetries);
+  }
   if (const int error = library_->modify_qp(queue_pair_, &attributes, mask); error != 0) {
     return FailureOfErrno(error);
   }
@@ -111,7 +122,7 @@ Failure QueuePair::Post(const fabric::WriteRequest& request) {
   }
   ibv_send_wr work{};
   work.wr_id = request.token;
-  work.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+  work.opcode = request.message ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
   work.send_flags = IBV_SEND_SIGNALED;
   if (request.place_inline && count > 0) {
     work.send_flags |= static_cast<unsigned>(IBV_SEND_INLINE);

@@ -115,6 +115,7 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
   Peer peer;
   std::unique_ptr<Connection> connection;
   uint32_t news = 0;
+  uint64_t clock_ms = 0;
 
   void Run() {
     for (int round = 0; round < 2; round++) {
@@ -124,6 +125,8 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
     }
     if (connection) news |= connection->TakeNews();
   }
+
+  void Vanish() { static_cast<sim::SimEndpoint*>(peer.endpoint.get())->Vanish(); }
 
   /// Whether the connection ended with this violation, and the peer was cut off.
   [[nodiscard]] bool EndedWith(Violation violation) {
@@ -135,7 +138,7 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
   }
 
   void OnNews(Connection*) override {}
-  [[nodiscard]] uint64_t now_ms() const override { return 0; }
+  [[nodiscard]] uint64_t now_ms() const override { return clock_ms; }
   void OnListening() override {}
   void OnListenFailed(fabric::Failure) override {}
   void OnListenerReleased() override {}
@@ -265,14 +268,56 @@ TEST("peer: more control messages than anything gave it reason for") {
   CHECK(world.EndedWith(Violation::kControlFlood));
 }
 
-TEST("peer: a keepalive is sent when nothing else is") {
+TEST("peer: a keepalive is answered by the device, and the program hears of none") {
   World world;
   world.Run();
-  const size_t before = world.peer.messages.size();
-  world.connection->SendKeepalive();
+  const size_t messages = world.peer.messages.size();
+  const uint64_t requests = world.connection->counters().work_requests;
+  // More of them than the peer has receives, were they messages.
+  for (uint64_t sent = 1; sent <= 100; sent++) {
+    world.clock_ms += stream::kKeepaliveAnswerMsMax;
+    world.connection->CheckKeepalive();
+    world.connection->SendKeepalive();
+    world.Run();
+    CHECK(world.connection->counters().work_requests == requests + sent);
+  }
+  CHECK(world.peer.messages.size() == messages && (world.news & stream::kNewsFailed) == 0);
+}
+
+TEST("peer: a keepalive that stays unanswered ends the connection after a while, not before") {
+  World world;
+  world.peer.Data(5, 5);
   world.Run();
-  CHECK(world.peer.messages.size() == before + 1);
-  CHECK(world.peer.messages.back() == EncodeImmediate(Operation::kControl, 1));
+  world.Vanish();
+  world.clock_ms = 3000;
+  world.connection->CheckKeepalive();
+  world.connection->SendKeepalive();
+  world.clock_ms += stream::kKeepaliveAnswerMsMax - 1;
+  // The one that is under way is enough.
+  world.connection->SendKeepalive();
+  world.connection->CheckKeepalive();
+  world.Run();
+  CHECK((world.news & stream::kNewsFailed) == 0);
+  world.clock_ms++;
+  world.connection->CheckKeepalive();
+  world.Run();
+  CHECK((world.news & stream::kNewsFailed) != 0);
+  CHECK(world.connection->failure().status == Status::kTimedOut);
+  CHECK(world.connection->readable_bytes() == 5);
+}
+
+TEST("peer: no keepalive is missed that was not sent, for data is under way") {
+  World world;
+  world.Run();
+  world.Vanish();
+  const std::array<std::byte, 3> data{};
+  size_t taken = 0;
+  CHECK(world.connection->Write(data, false, &taken) == Status::kOk && taken == data.size());
+  world.connection->SendKeepalive();
+  world.clock_ms += 2 * stream::kKeepaliveAnswerMsMax;
+  world.connection->CheckKeepalive();
+  world.Run();
+  CHECK((world.news & stream::kNewsFailed) == 0);
 }
 
 TEST("peer: connection data of another version is refused before anybody hears of it") {

@@ -47,6 +47,7 @@ void Program::Act(Random& random, bool finish) {
   if (!open_) return;
   ended_ = peer_ended_ && connection->readable_bytes() == 0;
   if (random() % 64 == 0) connection->SendKeepalive();
+  connection->CheckKeepalive();
   if (finish || random() % 8 == 0) connection->Flush();
   if (finish || random() % habits_.write_pause == 0) Write(random);
   const bool all_sent = sent_ == habits_.bytes_to_send || write_failed_;

@@ -55,13 +55,13 @@ export function keepaliveTests(): void {
       // Each is the other's clock: what one does not say is known when the other has spoken.
       for (const [client, silent] of [clients, [clients[1], clients[0]]] as const) {
         const before = silent.all('sent').length;
-        const arrived = server.all('completed').length;
+        const answered = client.all('completed').length;
         client.tell(`keepalive ${INTERVAL_MS}`);
         await saysMore(client, 'sent', 3);
         // What was sent when it was turned off may be counted late.
         const late = silent.all('sent').length - before;
         t.ok(late <= (silent === clients[0] ? 1 : 0), `the other one was silent but for ${late}`);
-        await server.says('completed', arrived + 1);
+        await client.says('completed', answered + 1);
         client.tell('keepalive 0');
         await client.says('set', 1);
         client.tell('counters');
@@ -72,6 +72,28 @@ export function keepaliveTests(): void {
         t.match(await client.end(), { code: 0, stderr: '' });
       }
       t.same(server.all('error'), []);
+      t.match(await server.end(), { code: 0, stderr: '' });
+    },
+  );
+
+  void t.test(
+    'the device of a peer whose process is stopped answers keepalives for it',
+    { timeout: 60_000 },
+    async (t) => {
+      const server = new Program('idle', { args: ['server', ADDRESS] });
+      const { port } = await server.says('listening');
+      const client = new Program('idle', { args: ['client', ADDRESS, String(port)] });
+      await client.says('connected');
+      await server.says('connected');
+      server.kill('SIGSTOP');
+      client.tell(`keepalive ${INTERVAL_MS}`);
+      // None is sent before the one before it was answered.
+      await saysMore(client, 'sent', 4);
+      server.kill('SIGCONT');
+      client.tell('counters');
+      t.match(await client.says('counters'), { all: [{ bytesReceived: 0 }] }, 'it is connected');
+      t.match(await client.end(), { code: 0, stderr: '' });
+      t.same([...client.all('error'), ...server.all('error')], []);
       t.match(await server.end(), { code: 0, stderr: '' });
     },
   );

@@ -240,6 +240,7 @@ class Script final : public stream::ConnectionObserver {
         connection_.SetReadInPlace(input_.Byte() % 4 != 0);
         return;
       case 24:
+        connection_.CheckKeepalive();
         return connection_.SendKeepalive();
       case 25:
         if (active_ && answered_ && !established_) established_ = connection_.Establish().ok();

@@ -1,7 +1,7 @@
 /**
  * Connections on which nobody writes. Says `sent` whenever a work request was posted for one, and
- * `completed` whenever the device has completed one, or received a message: without data, and when
- * nothing was sent, these are the peer's keepalives.
+ * `completed` whenever the device has completed one, or received a message: when nothing else is
+ * sent, these are keepalives that the peer's device has answered.
  *
  *     idle server ADDRESS [PORT]
  *     idle client ADDRESS PORT [MS]    MS: setKeepAlive from the start
