@@ -136,8 +136,9 @@ void Transport::Close(uint32_t id) {
   if (slot.listener != nullptr) slot.listener->listener->Release();
   if (slot.connection == nullptr) return;
   slot.connection->Close();
-  if (slot.connection->state() != stream::State::kClosing) return;
-  lingering_.push_back({.id = id, .since_ms = now_ms()});
+  if (slot.connection->state() == stream::State::kClosing) {
+    lingering_.push_back({.id = id, .since_ms = now_ms()});
+  }
   Watch();
 }
 
@@ -147,6 +148,7 @@ void Transport::Reset(uint32_t id) {
   if (slot.connection == nullptr) return Close(id);
   slot.closed = true;
   slot.connection->Reset();
+  Watch();
 }
 
 int32_t Transport::WriteInPlace(uint32_t id, std::span<const std::byte> source,

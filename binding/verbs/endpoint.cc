@@ -238,7 +238,8 @@ void Endpoint::Release() {
   Abort();
   released_ = true;
   const bool unanswered = phase_ == Phase::kDisconnecting && !peer_disconnected_;
-  if (!unanswered || fabric_->closing()) Destroy();
+  if (!unanswered || fabric_->closing()) return Destroy();
+  fabric_->AwaitAnswer(self_);
 }
 
 void Endpoint::ReleaseNow() {

@@ -29,6 +29,9 @@ struct VerbsFabric::Opening {
 
 namespace {
 
+/// How long the peer may take to answer a disconnect. The connection manager repeats that for more
+/// than a minute, in which a host that vanished would keep a process from ending.
+constexpr uint64_t kAnswerMsMax = 5'000;
 constexpr const char* kConnectionManagerPath = "/dev/infiniband/rdma_cm";
 /// How long a send may be complete, or have failed, before that is found out, in nanoseconds, when
 /// nobody waits for it.
@@ -274,6 +277,18 @@ void VerbsFabric::LoseDevice(ibv_context* context) {
   for (auto& [id, endpoint] : std::unordered_map(endpoints_)) {
     if (endpoints_.contains(id) && endpoint->is_on(context)) endpoint->OnDeviceLost();
   }
+}
+
+bool VerbsFabric::Tidy() {
+  if (closing_) return false;
+  const uint64_t now_ms = NowMs();
+  while (!awaiting_.empty()) {
+    const std::shared_ptr<Endpoint*> endpoint = awaiting_.front().endpoint.lock();
+    if (endpoint != nullptr && now_ms - awaiting_.front().since_ms < kAnswerMsMax) break;
+    awaiting_.pop_front();
+    if (endpoint != nullptr) (*endpoint)->ReleaseNow();
+  }
+  return devices_.Tidy() || !awaiting_.empty();
 }
 
 void VerbsFabric::OnRequest(const CmEvent& event) {

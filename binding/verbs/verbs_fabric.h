@@ -1,9 +1,11 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fabric/fabric.h"
@@ -68,7 +70,7 @@ class VerbsFabric final : public fabric::Fabric {
   [[nodiscard]] bool open() const override { return open_ == Open::kYes; }
   [[nodiscard]] std::string open_error() const override { return open_error_; }
   [[nodiscard]] fabric::FabricStats stats() const override;
-  bool Tidy() override { return !closing_ && devices_.Tidy(); }
+  bool Tidy() override;
   void Close() override;
   [[nodiscard]] bool closed() const override { return closed_; }
 
@@ -79,6 +81,10 @@ class VerbsFabric final : public fabric::Fabric {
   [[nodiscard]] bool closing() const { return closing_; }
   void AddEndpoint(rdma_cm_id* id, Endpoint* endpoint) { endpoints_[id] = endpoint; }
   void RemoveEndpoint(rdma_cm_id* id) { endpoints_.erase(id); }
+  /// An endpoint that was released waits for the peer's answer to its disconnect, for a while.
+  void AwaitAnswer(std::weak_ptr<Endpoint*> endpoint) {
+    awaiting_.push_back({.endpoint = std::move(endpoint), .since_ms = NowMs()});
+  }
   void AddListener(rdma_cm_id* id, Listener* listener) { listeners_[id] = listener; }
   void RemoveListener(rdma_cm_id* id) { listeners_.erase(id); }
 
@@ -121,6 +127,12 @@ class VerbsFabric final : public fabric::Fabric {
   bool closed_ = false;
   uint64_t completions_ = 0;
   std::unordered_map<rdma_cm_id*, Endpoint*> endpoints_;
+  struct Awaiting {
+    std::weak_ptr<Endpoint*> endpoint;
+    uint64_t since_ms;
+  };
+  /// In the order of their release.
+  std::deque<Awaiting> awaiting_;
   std::unordered_map<rdma_cm_id*, Listener*> listeners_;
   // Joined before what its jobs use is gone; those below it only give it jobs.
   Worker worker_;

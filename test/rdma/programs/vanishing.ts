@@ -42,5 +42,5 @@ void (async () => {
   writing.write('is anybody there?');
   await Promise.all(ends);
   say('idle', { destroyed: idle.destroyed });
-  idle.destroy();
+  idle.resetAndDestroy();
 })();
