@@ -1,7 +1,7 @@
 /** What this environment holds of RDMA, in numbers. */
 
 import { fallbacksByReason } from './info';
-import type { TransportStats } from './native';
+import type { Counters, TransportStats } from './native';
 import type { ReasonCode } from './reasons';
 import { registrationsOf } from './registrations';
 import { openTransport } from './transport';
@@ -16,6 +16,22 @@ export interface Stats extends TransportStats {
   fallbacks: Partial<Record<ReasonCode, number>>;
 }
 
+/** Of a connection of which nothing has been heard. */
+export function noCounters(): Counters {
+  return {
+    bytesReceived: 0,
+    bytesSent: 0,
+    bytesReceivedCopied: 0,
+    bytesReceivedInPlace: 0,
+    bytesSentCopied: 0,
+    bytesSentInPlace: 0,
+    messagesReceived: 0,
+    messagesSent: 0,
+    workRequests: 0,
+    creditStalls: 0,
+  };
+}
+
 const noStats: TransportStats = {
   connections: 0,
   listeners: 0,
@@ -27,18 +43,7 @@ const noStats: TransportStats = {
   registrationsMade: 0,
   wakeUps: 0,
   completions: 0,
-  counters: {
-    bytesReceived: 0,
-    bytesSent: 0,
-    bytesReceivedCopied: 0,
-    bytesReceivedInPlace: 0,
-    bytesSentCopied: 0,
-    bytesSentInPlace: 0,
-    messagesReceived: 0,
-    messagesSent: 0,
-    workRequests: 0,
-    creditStalls: 0,
-  },
+  counters: noCounters(),
 };
 
 /**

@@ -229,31 +229,31 @@ Status Connection::Write(std::span<const std::byte> source, bool more, size_t* t
   return status;
 }
 
-bool Connection::BeginKept(size_t bytes, size_t* taken, Status* status) {
-  *status = CheckWritable(bytes, taken);
-  if (*status != Status::kOk) return false;
-  if (peer_end_ != Peer::kDisconnected) return true;
-  lost_in_place_++;
-  Tell(kNewsSent);
-  return false;
+template <typename Take>
+Status Connection::WriteKept(size_t bytes, size_t* taken, const Take& take) {
+  const Status status = CheckWritable(bytes, taken);
+  if (status != Status::kOk) return status;
+  if (peer_end_ == Peer::kDisconnected) {
+    lost_in_place_++;
+    Tell(kNewsSent);
+    return status;
+  }
+  *taken = take();
+  Pump();
+  // Held bytes may all have been copied by now.
+  if (sender_.has_ended()) Tell(kNewsSent);
+  return status;
 }
 
 Status Connection::WriteInPlace(std::span<const std::byte> source, Source memory, size_t* taken) {
-  Status status;
-  if (!BeginKept(source.size(), taken, &status)) return status;
-  *taken = sender_.WriteInPlace(source, std::move(memory));
-  Pump();
-  return status;
+  return WriteKept(source.size(), taken,
+                   [&] { return sender_.WriteInPlace(source, std::move(memory)); });
 }
 
 Status Connection::WriteHeld(std::span<const std::byte> source, std::shared_ptr<void> owner,
                              size_t* taken) {
-  Status status;
-  if (!BeginKept(source.size(), taken, &status)) return status;
-  *taken = sender_.WriteHeld(source, std::move(owner));
-  Pump();
-  if (sender_.has_ended()) Tell(kNewsSent);
-  return status;
+  return WriteKept(source.size(), taken,
+                   [&] { return sender_.WriteHeld(source, std::move(owner)); });
 }
 
 void Connection::Flush() {

@@ -157,8 +157,9 @@ class Connection final : public fabric::EndpointEvents {
 
   /// Says whether a write may go on; a write that is lost without a word counts as taken.
   fabric::Status CheckWritable(size_t bytes, size_t* taken);
-  /// As CheckWritable, for a write whose end is told.
-  bool BeginKept(size_t bytes, size_t* taken, fabric::Status* status);
+  /// A write whose end is told: `take` hands it to the sender.
+  template <typename Take>
+  fabric::Status WriteKept(size_t bytes, size_t* taken, const Take& take);
 
   /// Posts what is due: buffers and credits, data, the end. Called after every change.
   void Pump();

@@ -1,6 +1,7 @@
 /** One side of a connection of the fake transport: what it holds back, what it has to send. */
 
-import type { Counters, Endpoint } from '../../lib/native';
+import type { Endpoint } from '../../lib/native';
+import { noCounters } from '../../lib/stats';
 
 /** Bytes that have arrived and were not read. */
 export interface Piece {
@@ -18,21 +19,6 @@ export interface Outgoing {
   readonly kept: Buffer | undefined;
   /** Bytes that the device has read. */
   offset: number;
-}
-
-export function noCounters(): Counters {
-  return {
-    bytesReceived: 0,
-    bytesSent: 0,
-    bytesReceivedCopied: 0,
-    bytesReceivedInPlace: 0,
-    bytesSentCopied: 0,
-    bytesSentInPlace: 0,
-    messagesReceived: 0,
-    messagesSent: 0,
-    workRequests: 0,
-    creditStalls: 0,
-  };
 }
 
 /** See the top of the file. */

@@ -13,8 +13,9 @@ import {
   type Transport,
   type TransportStats,
 } from '../../lib/native';
+import { noCounters } from '../../lib/stats';
 import { Status } from '../../lib/status';
-import { Connection, noCounters } from './fake-connection';
+import { Connection } from './fake-connection';
 import { FakeEvents } from './fake-events';
 import { FakeMemory } from './fake-memory';
 import { FakeWire } from './fake-wire';
