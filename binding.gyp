@@ -10,6 +10,16 @@
       'conditions': [
         ['OS=="linux"', {
           'sources': [
+            'binding/local/arena.cc',
+            'binding/local/endpoint.cc',
+            'binding/local/inbox.cc',
+            'binding/local/link.cc',
+            'binding/local/listener.cc',
+            'binding/local/local_fabric.cc',
+            'binding/local/local_socket.cc',
+            'binding/local/messages.cc',
+            'binding/local/rendezvous.cc',
+            'binding/local/shared_memory.cc',
             'binding/loop/pump.cc',
             'binding/napi/backing_store.cc',
             'binding/napi/event_records.cc',
@@ -30,6 +40,7 @@
             'binding/stream/send_window.cc',
             'binding/stream/sender.cc',
             'binding/stream/wire.cc',
+            'binding/system/address.cc',
           ],
           'conditions': [
             ['rdma_include!="none" and rdma_include!="system"', {
@@ -38,7 +49,6 @@
             ['rdma_include!="none"', {
               'defines': ['RDMA_NET_HAS_VERBS=1'],
               'sources': [
-                'binding/verbs/address.cc',
                 'binding/verbs/async_events.cc',
                 'binding/verbs/budget.cc',
                 'binding/verbs/device.cc',
@@ -77,7 +87,11 @@
       'cflags_cc': ['-std=c++20', '-fno-exceptions'],
       # Node's own headers do not pass our warnings.
       'cflags_cc+': ['-Wno-unused-parameter'],
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
+      'defines': [
+        'NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NAPI_DISABLE_CPP_EXCEPTIONS',
+        # An environment that is being torn down takes no exceptions: that must not end the process.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      ],
     },
   ],
 }

@@ -1,13 +1,16 @@
 /**
- * `npm run bench -- [http|lab] [OPTIONS]`. `http`, if none is named: an http server over TCP and
- * RDMA; `lab`: transfers beside C programs on the same device. Their options are in their own files.
+ * `npm run bench -- [http|lab|local] [OPTIONS]`. `http`, if none is named: an http server over TCP and
+ * RDMA; `lab`: transfers beside C programs on the same device; `local`: two programs of this machine
+ * over shared memory and over TCP. Their options are in their own files.
  */
 import { benchHttp } from './http-bench';
 import { benchLab } from './lab-bench';
+import { benchLocal } from './local-bench';
 
 const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
   http: benchHttp,
   lab: benchLab,
+  local: benchLocal,
 };
 
 async function main(): Promise<void> {

@@ -128,8 +128,8 @@ export function ibWriteBw(address: string): Contestant {
 
 /** Finds how long a transfer has to be to take the time asked for; warms everything up, too. */
 export async function calibrate(
-  workload: Workload,
-  contestant: Contestant,
+  workload: Pick<Workload, 'transfer'>,
+  contestant: Pick<Contestant, 'transfer'>,
   seconds: number,
 ): Promise<Transfer> {
   let scale = 1;
@@ -142,14 +142,17 @@ export async function calibrate(
   }
 }
 
+/** Both are on one host, and would meet over shared memory. */
+export const overRdma = { RDMA_NET: 'require', RDMA_NET_TRANSPORTS: 'rdma' };
+
 /** Those who take part, by the names they have in the table. */
 export async function contestants(address: string): Promise<Record<string, Contestant>> {
   return {
-    'rdma-net': await NodePair.start(address, 'require'),
+    'rdma-net': await NodePair.start(address, overRdma),
     rstream: rstream(address, [], 'rdma'),
     'rstream -T b': rstream(address, ['-T', 'b'], 'rdma'),
     ib_write_bw: ibWriteBw(address),
-    'Node TCP': await NodePair.start(address, 'off'),
+    'Node TCP': await NodePair.start(address, { RDMA_NET: 'off' }),
     'rstream -T s': rstream(address, ['-T', 's'], 'tcp'),
     'rstream -T s -T b': rstream(address, ['-T', 's', '-T', 'b'], 'tcp'),
   };

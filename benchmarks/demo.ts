@@ -1,13 +1,20 @@
 /**
- * `npm start`: an unmodified Node http server and autocannon, over TCP and then over RDMA: on this
- * machine's RDMA device if it has one, else in a guest with the kernel's software RDMA.
+ * `npm start`: first two programs of this machine, over TCP and over shared memory. Then an unmodified
+ * Node http server and autocannon, over TCP and over RDMA: on this machine's RDMA device if it has
+ * one, else in a guest with the kernel's software RDMA.
  */
 import type { Comparison, Row } from './http-compare';
+import { compareLocally } from './local-compare';
+import { localContestants } from './local-contestants';
+import { legend, linesOf, textColumns } from './local-report';
+import { shortWorkloads } from './local-workloads';
 import { printTable } from './table';
 import { findDevice, labCaveat, runMeasurement } from './where';
 
 const SECONDS = '6';
 const TIMEOUT_SECONDS = 300;
+const LOCAL_ROUNDS = 3;
+const LOCAL_SECONDS = 0.6;
 
 function cells(row: Row): string[] {
   const transports = Object.entries(row.transports).map(([name, count]) => `${count} ${name}`);
@@ -23,7 +30,21 @@ function cells(row: Row): string[] {
   ];
 }
 
-async function main(): Promise<void> {
+async function showLocal(): Promise<void> {
+  console.log('Two programs of this machine, unmodified, under the preload:\n');
+  const rows = await compareLocally({
+    workloads: shortWorkloads,
+    contestants: localContestants(false),
+    rounds: LOCAL_ROUNDS,
+    seconds: LOCAL_SECONDS,
+    say: (text) => void process.stderr.write(`${text}\n`),
+  });
+  console.log();
+  printTable(linesOf(rows, shortWorkloads), textColumns);
+  console.log(`\n${legend}\n`);
+}
+
+async function showRdma(): Promise<void> {
   const device = findDevice();
   if (device !== undefined) {
     console.log(`RDMA device ${device.name} of this machine, address ${device.address}\n`);
@@ -46,6 +67,11 @@ async function main(): Promise<void> {
   ];
   printTable([header, ...comparison.rows.map(cells)], new Set([0, 1, 6]));
   console.log(device === undefined ? `\n${labCaveat}` : '');
+}
+
+async function main(): Promise<void> {
+  await showLocal();
+  await showRdma();
 }
 
 main().catch((error: unknown) => {

@@ -38,9 +38,12 @@ async function queuePairsOf(pid: number): Promise<number> {
   return listed.filter((entry) => entry.pid === pid).length;
 }
 
+/** Both programs are on this host, and would meet over shared memory. */
+const rdmaOnly = { RDMA_NET_TRANSPORTS: 'rdma' };
+
 async function load(url: string, seconds: number, transport: 'tcp' | 'rdma'): Promise<string> {
   const env: Record<string, string> =
-    transport === 'tcp' ? { RDMA_NET: 'off' } : { RDMA_NET: 'require' };
+    transport === 'tcp' ? { RDMA_NET: 'off' } : { RDMA_NET: 'require', ...rdmaOnly };
   const args = [url, String(CONNECTIONS), String(seconds)];
   return firstLine(nodeWithPreload('dist/benchmarks/http-load.js', args, env));
 }
@@ -71,6 +74,7 @@ async function main(): Promise<void> {
   const server = nodeWithPreload('examples/http-server.js', [], {
     HOST: address,
     PORT: String(PORT),
+    ...rdmaOnly,
   });
   await firstLine(server);
   const rows: Row[] = [];

@@ -9,7 +9,8 @@
  * Each line of standard input is a {@link Transfer} for the client to do; each line of standard
  * output is a {@link Saying}. A transfer begins with 16 bytes each way, as rstream's does, and then,
  * `turns` times, `count` messages of `bytes` bytes go from the client to the server and `back` bytes
- * from the server to the client. Both end when their standard input does.
+ * from the server to the client. Both end when their standard input does. What arrives is counted,
+ * and the ends of each chunk are compared with what has to be there.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
@@ -77,12 +78,25 @@ function startMeter(): (socket: net.Socket) => Spent {
   };
 }
 
+/** A message whose bytes tell their places. */
+function message(bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafe(bytes);
+  for (let offset = 0; offset < bytes; offset++) buffer[offset] = byteAt(offset);
+  return buffer;
+}
+
+function byteAt(offset: number): number {
+  return (offset + (offset >> 8) + (offset >> 16)) & 0xff;
+}
+
 /** A socket that sends and receives so many bytes at a time, and calls back when that is done. */
 class Turns {
   readonly #socket: net.Socket;
   #message: Buffer = Buffer.alloc(HELLO_BYTES);
   #toSend = 0;
   #toReceive = 0;
+  #received = 0;
+  #messageBytes = 1;
   #onSent: () => void = () => undefined;
   #onReceived: () => void = () => undefined;
 
@@ -90,6 +104,7 @@ class Turns {
     this.#socket = socket;
     socket.on('drain', () => this.#write());
     socket.on('data', (chunk) => {
+      this.#check(chunk);
       this.#toReceive -= chunk.length;
       if (this.#toReceive < 0) throw new Error(`${-this.#toReceive} bytes more than were expected`);
       if (this.#toReceive === 0) this.#onReceived();
@@ -103,9 +118,22 @@ class Turns {
     this.#write();
   }
 
-  receive(bytes: number, onReceived: () => void): void {
-    this.#toReceive = bytes;
+  /** Expects `count` messages of `bytes` bytes. */
+  receive(bytes: number, count: number, onReceived: () => void): void {
+    this.#messageBytes = bytes;
+    this.#received = 0;
+    this.#toReceive = bytes * count;
     this.#onReceived = onReceived;
+  }
+
+  /** To look at every byte would take longer than to send it: the first and the last tell a shift. */
+  #check(chunk: Buffer): void {
+    const first = this.#received % this.#messageBytes;
+    this.#received += chunk.length;
+    const last = (this.#received - 1) % this.#messageBytes;
+    if (chunk[0] !== byteAt(first) || chunk[chunk.length - 1] !== byteAt(last)) {
+      throw new Error(`other bytes arrived before position ${this.#received}`);
+    }
   }
 
   /** Writes until the socket asks to wait: for `drain`. */
@@ -136,9 +164,7 @@ function readHello(buffer: Buffer): Transfer {
 
 /** What the server sends in each turn. */
 function answerOf({ bytes, count, echo }: Transfer): { message: Buffer; count: number } {
-  return echo
-    ? { message: Buffer.alloc(bytes), count }
-    : { message: Buffer.alloc(HELLO_BYTES), count: 1 };
+  return echo ? { message: message(bytes), count } : { message: message(HELLO_BYTES), count: 1 };
 }
 
 /** Resolves with the seconds from the end of the greeting to the last byte received. */
@@ -147,19 +173,18 @@ function transferAsClient(socket: net.Socket, transfer: Transfer): Promise<numbe
     socket.on('error', reject);
     socket.on('end', () => reject(new Error('the server ended the connection early')));
     const turns = new Turns(socket);
-    const message = Buffer.alloc(transfer.bytes);
+    const sent = message(transfer.bytes);
     const answer = answerOf(transfer);
-    const answerBytes = answer.message.length * answer.count;
     let [start, left] = [0, transfer.turns];
     const turn = (): void => {
       if (left-- === 0) {
         resolve((performance.now() - start) / 1000);
         return;
       }
-      turns.receive(answerBytes, turn);
-      turns.send(message, transfer.count);
+      turns.receive(answer.message.length, answer.count, turn);
+      turns.send(sent, transfer.count);
     };
-    turns.receive(HELLO_BYTES, () => {
+    turns.receive(HELLO_BYTES, 1, () => {
       start = performance.now();
       turn();
     });
@@ -179,13 +204,12 @@ function serve(socket: net.Socket): void {
     const transfer = readHello(first);
     const turns = new Turns(socket);
     const answer = answerOf(transfer);
-    const transferBytes = transfer.bytes * transfer.count;
     const turn = (): void => {
-      turns.receive(transferBytes, turn);
+      turns.receive(transfer.bytes, transfer.count, turn);
       turns.send(answer.message, answer.count);
     };
-    turns.receive(transferBytes, turn);
-    socket.write(Buffer.alloc(HELLO_BYTES));
+    turns.receive(transfer.bytes, transfer.count, turn);
+    socket.write(message(HELLO_BYTES));
   });
 }
 

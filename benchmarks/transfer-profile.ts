@@ -8,7 +8,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { calibrate } from './contestants';
+import { calibrate, overRdma } from './contestants';
 import { hottest, type CpuProfile, type HotFunction } from './cpu-profile';
 import { NodePair } from './node-pair';
 import { workloads, type Workload } from './workloads';
@@ -33,7 +33,7 @@ async function profilesOf(
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rdma-net-profile-'));
   const pair = await NodePair.start(
     address,
-    contestant === 'rdma-net' ? 'require' : 'off',
+    contestant === 'rdma-net' ? overRdma : { RDMA_NET: 'off' },
     (side) => ['--cpu-prof', '--cpu-prof-dir', path.join(folder, side)],
   );
   await pair.transfer(await calibrate(workload, pair, seconds));

@@ -2,12 +2,12 @@
 
 import { Buffer, constants } from 'node:buffer';
 import { noteAllocated } from './registrations';
-import { openTransport } from './transport';
+import { rdmaTransport } from './transport';
 
 /**
  * A Buffer from which RDMA sends without copying: it has an ArrayBuffer of its own, filled with
  * zeros, that is registered with the device as long as it lives. It pays from 64 KiB on; do not
- * change the bytes of a write before its callback. On TCP it is a Buffer like any other.
+ * change the bytes of a write before its callback. Elsewhere it is a Buffer like any other.
  * @throws TypeError or RangeError when `bytes` is not a number of bytes that a Buffer can have
  */
 export function alloc(bytes: number): Buffer {
@@ -19,6 +19,6 @@ export function alloc(bytes: number): Buffer {
     throw new RangeError(`${expected}, not ${bytes}`);
   }
   const memory = new ArrayBuffer(bytes);
-  noteAllocated(memory, openTransport());
+  noteAllocated(memory, rdmaTransport.opened);
   return Buffer.from(memory);
 }

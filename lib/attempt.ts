@@ -1,46 +1,37 @@
 /**
- * One attempt of a socket to connect to one address: RDMA first, TCP beside it after the head start.
+ * One attempt of a socket to connect to one address: another transport (shared memory, then RDMA)
+ * first, TCP beside it after the head start.
  *
- *     state   Response     RDMA failed     head start over   TCP connected   TCP failed
+ *     state   Response     it failed       head start over   TCP connected   TCP failed
  *     ------  -----------  --------------  ----------------  --------------  --------------
- *     alone   establish    TCP only        both              -               -
- *     both    held         TCP only        -                 reset RDMA      grace
- *     held    -            TCP only        -                 reset RDMA      establish
+ *     alone   establish    the next one,   both              -               -
+ *                          or TCP only
+ *     both    held         TCP only        -                 reset it        grace
+ *     held    -            TCP only        -                 reset it        establish
  *     grace   establish    TCP's error     TCP's error (*)   -               -
  *     done    -            -               -                 -               -
  *
- *     (*) the same span again, for an RDMA answer that is still on its way
+ *     (*) the same span again, for an answer that is still on its way
  *
- * A response is held while TCP is under way, because a TCP connection may already stand in the
- * queue of the server: establishing RDMA too would show two connections to its program. With mode
- * `require` the state stays `alone`, and the end is an error where it would be TCP.
+ * The next transport has the whole head start again. A response is held while TCP is under way,
+ * because a TCP connection may already stand in the queue of the server: establishing too would show
+ * two connections to its program. With mode `require` the state stays `alone`, and the end is an
+ * error where it would be TCP.
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import type { Socket } from 'node:net';
 import { connectChannel, debug, failureChannel } from './diagnostics';
-import { RdmaError, attachCause, uvErrnoOf } from './errors';
+import type { ConnectCall, Dial, Dialed } from './dial';
+import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
-import type { ConnectMethod, ConnectRequest, OnConnectComplete, TcpHandle } from './internals';
+import type { OnConnectComplete } from './internals';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
-import type { PeerMemory } from './peers';
-import { reasonCodeOf, reasonFor, type ReasonCode } from './reasons';
+import { reasonFor, type ReasonCode } from './reasons';
 import { Status } from './status';
 import { canSwap, swapHandle } from './swap';
-import { adopt, blockAfter, release, retain, theTransport, type EventSink } from './transport';
-
-/** What net.js asked for when it called `connect` of a TCP handle. */
-export interface ConnectCall {
-  readonly socket: Socket;
-  readonly handle: TcpHandle;
-  /** The method of Node that was caught. */
-  readonly original: ConnectMethod;
-  readonly request: ConnectRequest;
-  readonly address: string;
-  readonly port: number;
-}
+import type { EventSink, FabricTransport } from './transport';
 
 type State = 'alone' | 'both' | 'held' | 'grace' | 'done';
 
@@ -50,65 +41,62 @@ interface TcpFailure {
   readonly writable: boolean;
 }
 
-/** Failures that hold for one port of the peer; others that are the peer's hold for its address. */
-const portStatuses: ReadonlySet<Status> = new Set<Status>([
-  Status.ConnectionRefused,
-  Status.ConnectionRejected,
-  Status.IncompatiblePeer,
-]);
-
-const addressStatuses: ReadonlySet<Status> = new Set<Status>([
-  Status.NoRoute,
-  Status.HostUnreachable,
-  Status.TimedOut,
-  Status.RetriesExceeded,
-]);
-
 /**
  * What the head start is longer, at most, while libraries and devices are being opened: that is not
  * the peer's fault, and happens once a process.
  */
 const OPENING_MS_MAX = 1000;
+/**
+ * What the head start is longer for a program of this host. That it listens is known; if it does not
+ * answer, its event loop is busy, and with TCP the program would not serve the connection sooner.
+ */
+const BUSY_MS = 1000;
 
 /** See the table above. Lives until the socket is connected, has failed, or has been destroyed. */
 export class Attempt implements EventSink {
   readonly scope = new AsyncResource('RDMASTREAM');
   readonly #call: ConnectCall;
-  readonly #peers: PeerMemory;
+  readonly #dial: Dial;
   readonly #required = settings.mode === 'require';
-  readonly #transport = theTransport();
   readonly #oncomplete: OnConnectComplete | undefined;
   /** Whether connecting holds the event loop, as it would over TCP. */
   readonly #referenced: boolean;
   #state: State = 'alone';
-  #id = -1;
+  #transport: FabricTransport;
+  /** -1 when it is over. */
+  #id: number;
   #timer: NodeJS.Timeout | undefined;
-  #rdmaFailure: RdmaError | undefined;
+  #failure: RdmaError | undefined;
   #tcpFailure: TcpFailure | undefined;
 
-  constructor(call: ConnectCall, peers: PeerMemory) {
+  constructor(call: ConnectCall, dial: Dial, first: Dialed) {
     this.#call = call;
-    this.#peers = peers;
+    this.#dial = dial;
+    this.#transport = first.transport;
+    this.#id = first.id;
     this.#oncomplete = call.request.oncomplete;
     this.#referenced = call.handle.hasRef();
   }
 
-  /** @returns 0, or a negative errno as the method that was caught */
+  /** @returns 0, as the method that was caught */
   start(): number {
-    const { address, port, request, socket } = this.#call;
-    const { localAddress, localPort } = request;
-    const id = this.#transport.connect(address, port, localAddress, localPort ?? 0);
-    if (id < 0) return this.#failAtOnce(new RdmaError(-id as Status));
-    this.#id = id;
-    adopt(id, this);
-    if (this.#referenced) retain();
     this.#watchRequest();
-    socket.once('close', this.#onSocketClose);
-    if (this.#required) return 0;
-    if (settings.headStartMs === 0) this.#startBoth();
-    else if (this.#transport.isOpen()) this.#startTimer();
-    else this.#startTimer(OPENING_MS_MAX);
+    this.#call.socket.once('close', this.#onSocketClose);
+    this.#begin();
     return 0;
+  }
+
+  #begin(): void {
+    this.#transport.adopt(this.#id, this);
+    if (this.#referenced) this.#transport.retain();
+    if (this.#required) return;
+    if (settings.headStartMs === 0) this.#startBoth();
+    else this.#startTimer(this.#extraMs());
+  }
+
+  #extraMs(): number {
+    if (this.#transport.name === 'local') return BUSY_MS;
+    return this.#transport.native.isOpen() ? 0 : OPENING_MS_MAX;
   }
 
   handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
@@ -122,88 +110,86 @@ export class Attempt implements EventSink {
       else this.#establish();
     } else if (kind === EventKind.ConnectFailed) {
       this.#id = -1;
-      this.#onRdmaFailed(new RdmaError(a as Status, b, c as DetailKind));
+      this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
     } else if (kind === EventKind.Failed) {
-      this.#resetRdma();
-      this.#onRdmaFailed(new RdmaError(a as Status, b, c as DetailKind));
+      this.#resetConnection();
+      this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
     }
   }
 
-  // --- RDMA --------------------------------------------------------------------------------------
+  // --- The other transport -----------------------------------------------------------------------
 
   #establish(): void {
     const { socket, handle: tcp, request, address, port } = this.#call;
+    const transport = this.#transport;
     if (!canSwap(socket, tcp)) {
-      this.#resetRdma();
-      this.#onRdmaFailed(new RdmaError(Status.Canceled), 'tls-while-connecting');
+      this.#resetConnection();
+      this.#onFailed(new RdmaError(Status.Canceled), 'tls-while-connecting');
       return;
     }
-    const status = this.#transport.establish(this.#id);
+    const status = transport.native.establish(this.#id);
     if (status !== Status.Ok) {
-      this.#resetRdma();
-      this.#onRdmaFailed(new RdmaError(status));
+      this.#resetConnection();
+      this.#onFailed(new RdmaError(status));
       return;
     }
-    const handle = new StreamHandle(this.#transport, this.#id, this.scope);
-    adopt(this.#id, handle);
-    this.#peers.forget(address, port);
+    const handle = new StreamHandle(transport, this.#id, this.scope);
+    transport.adopt(this.#id, handle);
+    this.#dial.succeed(transport);
     this.#finish();
     swapHandle(socket, tcp, handle);
-    debug('%s:%d connected over RDMA', address, port);
-    if (connectChannel.hasSubscribers) connectChannel.publish({ socket, address, port });
+    debug('%s:%d connected over %s', address, port, transport.name);
+    if (connectChannel.hasSubscribers) {
+      connectChannel.publish({ socket, address, port, transport: transport.name });
+    }
     this.#oncomplete?.call(request, 0, handle, request, true, true);
   }
 
-  #failAtOnce(failure: RdmaError): number {
-    const { original, handle, request, address, port, socket } = this.#call;
-    this.#state = 'done';
-    this.#remember(failure);
-    if (this.#required) {
-      this.#publishFailure(failure);
-      // net.js makes the error when we have returned.
-      process.nextTick(() => {
-        attachCause(socket.errored, failure);
-      });
-      return uvErrnoOf(failure.status);
+  #onFailed(failure: RdmaError, code?: ReasonCode): void {
+    this.#failure = failure;
+    this.#dial.fail(this.#transport, failure, code);
+    if (this.#state === 'alone') {
+      const next = this.#dial.next();
+      if (next !== undefined) {
+        this.#goOn(next);
+        return;
+      }
     }
-    noteFallback(socket, address, port, reasonFor(reasonCodeOf(failure.status), failure.message));
-    return original.call(handle, request, address, port);
+    if (this.#required) this.#fail();
+    else if (this.#state === 'grace') this.#reportTcpFailure();
+    else this.#leaveToTcp();
   }
 
-  #onRdmaFailed(failure: RdmaError, code = reasonCodeOf(failure.status)): void {
-    this.#rdmaFailure = failure;
-    this.#remember(failure);
+  #goOn(next: Dialed): void {
+    const { address, port } = this.#call;
+    debug('%s:%d not over %s: %s', address, port, this.#transport.name, this.#failure?.message);
+    this.#failure = undefined;
+    clearTimeout(this.#timer);
+    if (this.#referenced) this.#transport.release();
+    this.#transport = next.transport;
+    this.#id = next.id;
+    this.#begin();
+  }
+
+  #fail(): void {
+    const { error, status } = this.#dial.failure;
+    this.#finish();
+    this.#publishFailure(error);
+    this.#complete(uvErrnoOf(status), false, false, error);
+  }
+
+  #leaveToTcp(): void {
     const { socket, address, port, handle, original, request } = this.#call;
-    if (this.#required) {
-      this.#finish();
-      this.#publishFailure(failure);
-      this.#complete(uvErrnoOf(failure.status), false, false);
-      return;
-    }
-    if (this.#state === 'grace') {
-      this.#reportTcpFailure();
-      return;
-    }
     const tcpRuns = this.#state !== 'alone';
     this.#finish();
-    noteFallback(socket, address, port, reasonFor(code, failure.message));
+    noteFallback(socket, address, port, this.#dial.reason);
     if (tcpRuns) return;
     const status = original.call(handle, request, address, port);
     if (status !== 0) this.#complete(status, false, false);
   }
 
-  #remember(failure: RdmaError): void {
-    const { status, message } = failure;
-    const { address, port } = this.#call;
-    blockAfter(status, message);
-    if (this.#required) return;
-    const reason = reasonFor(reasonCodeOf(status), `remembered: ${message}`);
-    if (portStatuses.has(status)) this.#peers.remember(address, port, reason);
-    else if (addressStatuses.has(status)) this.#peers.remember(address, undefined, reason);
-  }
-
-  #resetRdma(): void {
-    if (this.#id >= 0) this.#transport.reset(this.#id);
+  #resetConnection(): void {
+    if (this.#id >= 0) this.#transport.native.reset(this.#id);
     this.#id = -1;
   }
 
@@ -235,14 +221,11 @@ export class Attempt implements EventSink {
       return;
     }
     const { socket, address, port } = this.#call;
-    let code: ReasonCode = 'tcp-first';
-    if (this.#state === 'both') {
-      code = 'peer-silent';
-      this.#peers.remember(address, undefined, reasonFor(code, 'remembered'));
-    }
-    this.#resetRdma();
+    const isSilent = this.#state === 'both' || this.#transport.name === 'local';
+    const reason = isSilent ? this.#dial.noteSilence(this.#transport) : reasonFor('tcp-first');
+    this.#resetConnection();
     this.#finish();
-    noteFallback(socket, address, port, reasonFor(code));
+    noteFallback(socket, address, port, reason);
     this.#complete(0, readable, writable);
   };
 
@@ -260,25 +243,24 @@ export class Attempt implements EventSink {
     const failure = this.#tcpFailure;
     if (failure === undefined) return;
     const { socket, address, port } = this.#call;
-    const code = this.#rdmaFailure === undefined ? 'peer-silent' : undefined;
-    this.#resetRdma();
+    const isSilent = this.#failure === undefined;
+    const silence = this.#transport.name === 'local' ? 'local-slow' : 'peer-silent';
+    this.#resetConnection();
     this.#finish();
-    const rdma = this.#rdmaFailure;
-    const reason = reasonFor(code ?? reasonCodeOf(rdma?.status ?? Status.Ok), rdma?.message);
-    noteFallback(socket, address, port, reason);
+    noteFallback(socket, address, port, isSilent ? reasonFor(silence) : this.#dial.reason);
     this.#complete(failure.status, failure.readable, failure.writable);
   }
 
   // --- The end -----------------------------------------------------------------------------------
 
-  #complete(status: number, readable: boolean, writable: boolean): void {
+  #complete(status: number, readable: boolean, writable: boolean, error?: Error): void {
     const { handle, request, socket } = this.#call;
     this.#oncomplete?.call(request, status, handle, request, readable, writable);
-    const cause = this.#rdmaFailure;
+    const cause = error ?? this.#failure;
     if (status !== 0 && cause !== undefined) attachCauses(socket.errored, this.#call, cause);
   }
 
-  #publishFailure(error: RdmaError): void {
+  #publishFailure(error: RdmaError | RdmaUnavailableError): void {
     if (!failureChannel.hasSubscribers) return;
     failureChannel.publish({ socket: this.#call.socket, server: undefined, error });
   }
@@ -289,7 +271,7 @@ export class Attempt implements EventSink {
 
   #abandon(): void {
     if (this.#state === 'done') return;
-    this.#resetRdma();
+    this.#resetConnection();
     this.#finish();
   }
 
@@ -298,11 +280,11 @@ export class Attempt implements EventSink {
     clearTimeout(this.#timer);
     this.#call.socket.removeListener('close', this.#onSocketClose);
     this.#setOnComplete(this.#oncomplete);
-    if (this.#referenced) release();
+    if (this.#referenced) this.#transport.release();
   }
 
   // net.js gives up an attempt (happy eyeballs, 250 ms) by closing the handle and taking away
-  // `oncomplete`. Nothing else tells us, and RDMA must not go on without its socket.
+  // `oncomplete`. Nothing else tells us, and the connection must not go on without its socket.
   #watchRequest(): void {
     Object.defineProperty(this.#call.request, 'oncomplete', {
       configurable: true,

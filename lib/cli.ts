@@ -11,16 +11,18 @@ import { doctor } from './doctor';
 const HELP = `Usage: rdma-net COMMAND
 
 Commands:
-  run [NODE OPTIONS] APP [ARGS]   run a Node program with RDMA for all of its sockets
-  doctor                          tell whether RDMA can be used here, and what is missing
+  run [NODE OPTIONS] APP [ARGS]   run a Node program with rdma-net for all of its sockets
+  doctor                          tell what can be used here, and what is missing
 
 Options:
   -h, --help      show this text
   -v, --version   show the version of rdma-net
 
 Environment of the program:
-  RDMA_NET=prefer|require|off     RDMA where it can be had (default), or nothing else, or not at all
-  RDMA_NET_HEAD_START_MS=50       how long RDMA is tried alone before TCP is tried beside it
+  RDMA_NET=prefer|require|off     shared memory (same host) and RDMA where they can be had
+                                  (default), or nothing else, or not at all
+  RDMA_NET_TRANSPORTS=local,rdma  which of them may be used
+  RDMA_NET_HEAD_START_MS=50       how long they are tried alone before TCP is tried beside them
   RDMA_NET_PEER_MEMORY_MS=60000   how long a peer without RDMA is remembered
   NODE_DEBUG=rdma-net             tell on stderr what is done, and why
 `;

@@ -3,20 +3,23 @@
 import type { Server, Socket } from 'node:net';
 import { channel } from 'node:diagnostics_channel';
 import { debuglog } from 'node:util';
+import type { FabricTransportName } from './mode';
 import type { Reason } from './reasons';
 
-/** Message of `rdma-net:connect`: a client's socket is connected over RDMA. */
+/** Message of `rdma-net:connect`: a client's socket is connected over RDMA or shared memory. */
 export interface ConnectMessage {
   socket: Socket;
   address: string;
   port: number;
+  transport: FabricTransportName;
 }
 
-/** Message of `rdma-net:accept`: a server has accepted a connection over RDMA. */
+/** Message of `rdma-net:accept`: a server has accepted a connection over RDMA or shared memory. */
 export interface AcceptMessage {
   server: Server;
   /** Undefined when the server dropped it at once (maxConnections, blockList). */
   socket: Socket | undefined;
+  transport: FabricTransportName;
 }
 
 /** Message of `rdma-net:fallback`: a socket or server goes to TCP. */
@@ -29,7 +32,7 @@ export interface FallbackMessage {
   reason: Reason;
 }
 
-/** Message of `rdma-net:failure`: RDMA failed, and the program sees an error. */
+/** Message of `rdma-net:failure`: RDMA or shared memory failed, and the program sees an error. */
 export interface FailureMessage {
   socket: Socket | undefined;
   server: Server | undefined;
@@ -37,11 +40,12 @@ export interface FailureMessage {
   error: Error;
 }
 
-/** Message of `rdma-net:listen`: a server can be reached over RDMA from now on. */
+/** Message of `rdma-net:listen`: a server can be reached over this transport from now on. */
 export interface ListenMessage {
   server: Server;
   address: string;
   port: number;
+  transport: FabricTransportName;
 }
 
 export const connectChannel = channel('rdma-net:connect');

@@ -1,7 +1,8 @@
-/** `rdma-net doctor`: whether RDMA can be used here, and what is missing. */
+/** `rdma-net doctor`: whether RDMA and shared memory can be used here, and what is missing. */
 
 import { AsyncResource } from 'node:async_hooks';
 import { readFileSync, readdirSync } from 'node:fs';
+import { theBinding } from './binding';
 import { RdmaError } from './errors';
 import { tcpClass } from './internals';
 import { readEnvironment, settings } from './mode';
@@ -9,21 +10,12 @@ import { EventKind, type DetailKind } from './native';
 import { reasonCodeOf, reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import type { Status } from './status';
-import {
-  adopt,
-  openTransport,
-  release,
-  retain,
-  theBinding,
-  theTransport,
-  unavailable,
-  type EventSink,
-} from './transport';
+import { localTransport, rdmaTransport, type EventSink } from './transport';
 
 /** What the doctor has to say. */
 export interface Diagnosis {
   lines: string[];
-  /** Whether sockets would use RDMA. */
+  /** Whether sockets would use RDMA; shared memory, where RDMA is switched off. */
   usable: boolean;
 }
 
@@ -83,57 +75,77 @@ class Trial implements EventSink {
 
   constructor(done: (failure: Reason | undefined) => void) {
     this.#done = done;
-    const id = theTransport().listen('0.0.0.0', 0, 1);
+    const id = rdmaTransport.native.listen('0.0.0.0', 0, 1, false);
     if (id < 0) {
       done(reasonFor(reasonCodeOf(-id as Status)));
       return;
     }
-    adopt(id, this);
-    retain();
+    rdmaTransport.adopt(id, this);
+    rdmaTransport.retain();
   }
 
   handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
     if (kind === EventKind.Listening) {
-      theTransport().close(id);
+      rdmaTransport.native.close(id);
       return;
     }
-    release();
+    rdmaTransport.release();
     if (kind === EventKind.Closed) this.#done(undefined);
     else {
       const failure = new RdmaError(a as Status, b, c as DetailKind);
-      const detail = openTransport()?.openError() ?? '';
+      const detail = rdmaTransport.native.openError();
       this.#done(reasonFor(reasonCodeOf(failure.status), detail === '' ? failure.message : detail));
     }
   }
 }
 
 /**
- * Looks at everything that RDMA needs. Opens libraries, devices and a listener; connects to nobody.
+ * Looks at everything that the transports need. Opens libraries, devices and a listener; connects to
+ * nobody.
  * @throws {ConfigurationError} when the environment has a mistake
  */
 export async function doctor(): Promise<Diagnosis> {
   readEnvironment(process.env);
   const devices = describeDevices();
   const binding = process.platform === 'linux' ? theBinding() : undefined;
-  const early = whyNoInternals() ?? unavailable();
-  const reason = early ?? (await new Promise<Reason | undefined>((done) => new Trial(done)));
-  const off = settings.mode === 'off';
+  const none = settings.mode === 'off' ? reasonFor('mode-off') : whyNoInternals();
+  const local = none ?? localTransport.unavailable() ?? localTransport.open();
+  const early = none ?? rdmaTransport.unavailable() ?? rdmaTransport.open();
+  const rdma = early ?? (await new Promise<Reason | undefined>((done) => new Trial(done)));
+  const isRdmaWanted = settings.transports.includes('rdma');
+  const hasVerbs = binding?.hasVerbs === true;
   const lines = [
-    line(reason?.code !== 'platform', 'system', `${process.platform} ${process.arch}`),
-    line(reason?.code !== 'node-internals', 'node', process.version),
-    line(!off, 'mode', settings.mode),
+    line(none?.code !== 'platform', 'system', `${process.platform} ${process.arch}`),
+    line(none?.code !== 'node-internals', 'node', process.version),
+    line(none?.code !== 'mode-off', 'mode', settings.mode),
+    line(true, 'transports', settings.transports.join(', ')),
     line(binding !== undefined, 'addon', binding === undefined ? 'not loaded' : 'loaded'),
-    line(binding?.hasVerbs === true, 'verbs', binding?.hasVerbs === true ? 'built in' : 'missing'),
-    line(devices.length > 0, 'devices', devices.length > 0 ? devices.join('; ') : 'none'),
-    ...(early === undefined
-      ? [line(reason === undefined, 'trial', reason?.text ?? 'listened')]
-      : []),
-    line(true, 'memlock', describeMemoryLock()),
   ];
-  const final = off ? reasonFor('mode-off') : reason;
-  const usable = final === undefined;
-  lines.push('', usable ? 'Sockets will use RDMA to peers that can.' : 'Sockets will use TCP.');
-  if (final !== undefined) lines.push(`${final.code}: ${final.text} ${final.detail}`.trim());
-  if (final !== undefined && final.fix !== '') lines.push(`Fix: ${final.fix}`);
-  return { lines, usable };
+  if (settings.transports.includes('local')) {
+    lines.push(line(local === undefined, 'local', local?.text ?? 'shared memory can be used'));
+  }
+  if (isRdmaWanted) {
+    lines.push(
+      line(hasVerbs, 'verbs', hasVerbs ? 'built in' : 'missing'),
+      line(devices.length > 0, 'devices', devices.length > 0 ? devices.join('; ') : 'none'),
+      ...(early === undefined ? [line(rdma === undefined, 'trial', rdma?.text ?? 'listened')] : []),
+      line(true, 'memlock', describeMemoryLock()),
+    );
+  }
+  lines.push('', ...verdict(local, rdma));
+  return { lines, usable: (isRdmaWanted ? rdma : local) === undefined };
+}
+
+function verdict(local: Reason | undefined, rdma: Reason | undefined): string[] {
+  const lines: string[] = [];
+  if (local === undefined) lines.push('Sockets will use shared memory to programs on this host.');
+  if (rdma === undefined) lines.push('Sockets will use RDMA to peers that can.');
+  else lines.push(local === undefined ? 'To others they will use TCP.' : 'Sockets will use TCP.');
+  for (const reason of new Set([local, rdma])) {
+    // What the user has switched off needs no advice.
+    if (reason === undefined || reason.code === 'local-off' || reason.code === 'rdma-off') continue;
+    lines.push(`${reason.code}: ${reason.text} ${reason.detail}`.trim());
+    if (reason.fix !== '') lines.push(`Fix: ${reason.fix}`);
+  }
+  return lines;
 }

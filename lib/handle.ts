@@ -1,5 +1,6 @@
 /**
- * The handle of a socket on RDMA: it stands in `socket._handle` where libuv's TCP handle would be.
+ * The handle of a socket on RDMA or shared memory: it stands in `socket._handle` where libuv's TCP
+ * handle would be.
  *
  * It extends Node's JSStream, which is a C++ StreamBase: TLS, http2 and the http parser take it as
  * they take a TCP handle. What they write comes to `onwrite`, what they read goes in by
@@ -18,8 +19,9 @@ import type { Socket } from 'node:net';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
-import { kSource, noteSource, type Source, type TransportName } from './info';
+import { kSource, noteSource, type Source } from './info';
 import { ownerOf, streamInternals, type StreamRequest } from './internals';
+import type { TransportName } from './mode';
 import {
   EventKind,
   type ConnectionInfo,
@@ -30,7 +32,7 @@ import {
 import { ReadSide } from './read-side';
 import { Status } from './status';
 import { TcpFace } from './tcp-face';
-import { continueLater, release, retain, type Continuation, type EventSink } from './transport';
+import { continueLater, type Carrier, type Continuation, type EventSink } from './transport';
 import { WAITS, WriteQueue } from './write-queue';
 
 const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
@@ -42,10 +44,11 @@ const LINGER_MS = 30_000;
 const KEEP_ALIVE_S = 7200;
 const KEEP_ALIVE_S_MAX = 32_767;
 
-/** One RDMA connection as a handle of `net`. Its methods are those of TCPWrap. */
+/** One connection as a handle of `net`. Its methods are those of TCPWrap. */
 export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
   #scope: AsyncResource;
   readonly #id: number;
+  readonly #carrier: Carrier;
   readonly #transport: Transport;
   readonly #reads: ReadSide;
   readonly #writes: WriteQueue;
@@ -67,8 +70,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
    * @param id an established connection
    * @param scope the context in which the program's listeners are called
    */
-  constructor(transport: Transport, id: number, scope: AsyncResource) {
+  constructor(carrier: Carrier, id: number, scope: AsyncResource) {
     super();
+    const transport = carrier.native;
+    this.#carrier = carrier;
     this.#transport = transport;
     this.#id = id;
     this.#scope = scope;
@@ -250,7 +255,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   }
 
   get [kSource](): TransportName {
-    return 'rdma';
+    return this.#carrier.name;
   }
 
   /** Device, peer and counters; after the end, those of the end. */
@@ -385,8 +390,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     const wanted = active && this.#referenced && !this.#gone;
     if (wanted === this.#retained) return;
     this.#retained = wanted;
-    if (wanted) retain();
-    else release();
+    if (wanted) this.#carrier.retain();
+    else this.#carrier.release();
   }
 }
 

@@ -3,26 +3,36 @@
 import net from 'node:net';
 import { fallbackChannel, debug } from './diagnostics';
 import { inside, isTcp, serverInside } from './internals';
+import { FABRIC_TRANSPORTS, type FabricTransportName, type TransportName } from './mode';
 import type { ConnectionInfo } from './native';
 import type { Reason, ReasonCode } from './reasons';
 
-/** What a connection runs on. */
-export type TransportName = 'rdma' | 'local' | 'tcp';
-
-/** What {@link info} tells of a socket. The fields of a connection are there on RDMA only. */
+/**
+ * What {@link info} tells of a socket. The fields of a connection are there on RDMA and shared
+ * memory only.
+ */
 export interface SocketInfo extends Partial<ConnectionInfo> {
   /** Undefined while connecting, and on pipes. */
   transport: TransportName | undefined;
-  /** Why it is on TCP; undefined on RDMA, and where TCP was never decided by rdma-net. */
+  /** Why it is on TCP; undefined elsewhere, and where TCP was never decided by rdma-net. */
   reason: Reason | undefined;
 }
 
 /** What {@link info} tells of a server. */
 export interface ServerInfo {
-  /** How it can be reached besides TCP. */
-  transport: 'rdma' | 'tcp' | undefined;
-  /** Why it cannot be reached over RDMA. */
+  /** The best of {@link transports}; undefined for pipes. */
+  transport: TransportName | undefined;
+  /** How it can be reached now, the best way first. */
+  transports: TransportName[];
+  /** Why it can be reached over TCP only, if so. */
   reason: Reason | undefined;
+  /** Why it cannot be reached over a transport. */
+  reasons: Partial<Record<FabricTransportName, Reason>>;
+}
+
+interface ServerRecord {
+  readonly open: Set<FabricTransportName>;
+  readonly reasons: Partial<Record<FabricTransportName, Reason>>;
 }
 
 /** A handle that knows on what it runs; the property of this name sits on its prototype. */
@@ -42,7 +52,7 @@ interface SocketRecord {
 
 // Nothing is written on sockets themselves: what falls back has the shape of a native socket.
 const sockets = new WeakMap<object, SocketRecord>();
-const servers = new WeakMap<object, ServerInfo>();
+const servers = new WeakMap<object, ServerRecord>();
 const fallbackCounts = new Map<ReasonCode, number>();
 const tcpRecords = new WeakMap<Reason, SocketRecord>();
 let globalReason: Reason | undefined;
@@ -73,15 +83,10 @@ export function noteFallback(
   publishFallback(socket, undefined, address, port, reason);
 }
 
-/** Puts down that a server can be reached over TCP only. */
-export function noteServerFallback(
-  server: net.Server,
-  address: string,
-  port: number,
-  reason: Reason,
-): void {
-  servers.set(server, { transport: 'tcp', reason });
-  publishFallback(undefined, server, address, port, reason);
+/** Puts down that a server can be reached over TCP only, when that is certain. */
+export function noteServerFallback(server: net.Server, address: string, port: number): void {
+  const reason = mainReason(recordOf(server));
+  if (reason !== undefined) publishFallback(undefined, server, address, port, reason);
 }
 
 function publishFallback(
@@ -103,9 +108,40 @@ export function noteSource(socket: object, source: Source): void {
   sockets.set(socket, { transport: source[kSource], reason: undefined, source });
 }
 
-/** Puts down that a server can be reached over RDMA, or no more. */
-export function noteServer(server: net.Server, transport: 'rdma' | 'tcp'): void {
-  servers.set(server, { transport, reason: undefined });
+function recordOf(server: net.Server): ServerRecord {
+  let record = servers.get(server);
+  if (record === undefined) {
+    record = { open: new Set(), reasons: {} };
+    servers.set(server, record);
+  }
+  return record;
+}
+
+// Known when it is decided for all. That a transport was switched off is no news to the user.
+function mainReason({ reasons: { local, rdma } }: ServerRecord): Reason | undefined {
+  if (local === undefined || rdma === undefined) return undefined;
+  return local.code === 'local-off' ? rdma : local;
+}
+
+/** Forgets what was known of an earlier time that a server listened. */
+export function noteListenBegin(server: net.Server): void {
+  servers.delete(server);
+}
+
+/** Puts down that a server can be reached over a transport. */
+export function noteListening(server: net.Server, name: FabricTransportName): void {
+  recordOf(server).open.add(name);
+}
+
+/** Puts down that a server cannot be reached over a transport, or not any more. */
+export function noteNotListening(
+  server: net.Server,
+  name: FabricTransportName,
+  reason: Reason | undefined,
+): void {
+  const { open, reasons } = recordOf(server);
+  open.delete(name);
+  if (reason !== undefined) reasons[name] = reason;
 }
 
 function isSource(handle: object | null | undefined): handle is Source {
@@ -159,14 +195,21 @@ function socketInfo(socket: net.Socket): SocketInfo {
 }
 
 function serverInfo(server: net.Server): ServerInfo {
-  const known = servers.get(server);
-  if (known !== undefined) return { ...known };
-  const transport = isTcp(serverInside(server)._handle) ? 'tcp' : undefined;
-  return { transport, reason: transport === undefined ? undefined : globalReason };
+  const record = servers.get(server);
+  if (record !== undefined) {
+    const open = FABRIC_TRANSPORTS.filter((name) => record.open.has(name));
+    const transports: TransportName[] = [...open, 'tcp'];
+    const [transport] = transports;
+    return { transport, transports, reason: mainReason(record), reasons: { ...record.reasons } };
+  }
+  if (!isTcp(serverInside(server)._handle)) {
+    return { transport: undefined, transports: [], reason: undefined, reasons: {} };
+  }
+  return { transport: 'tcp', transports: ['tcp'], reason: globalReason, reasons: {} };
 }
 
 /**
- * Tells on what a socket or server runs and why; device, peer and counters where it is RDMA. Works
+ * Tells on what a socket or server runs and why; device, peer and counters where it is not TCP. Works
  * for closed sockets too.
  * @throws TypeError when it is neither a net.Socket nor a net.Server
  */

@@ -166,7 +166,8 @@ function catchReset(): void {
     typeof prototype.resetAndDestroy | undefined;
   if (original === undefined) throw new Error('net.Socket has no resetAndDestroy');
   prototype.resetAndDestroy = function resetAndDestroy(this: net.Socket): net.Socket {
-    if (this.transport !== 'rdma' || this.destroyed || !('reset' in (inside(this)._handle ?? {}))) {
+    const isOurs = this.transport === 'rdma' || this.transport === 'local';
+    if (!isOurs || this.destroyed || !('reset' in (inside(this)._handle ?? {}))) {
       return original.call(this);
     }
     inside(this)._reset();

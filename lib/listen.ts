@@ -1,29 +1,19 @@
-/** The RDMA listener beside the TCP listener of a server. */
+/** The listeners of a server beside its TCP listener. */
 
-import { AsyncResource } from 'node:async_hooks';
 import cluster from 'node:cluster';
-import type { AddressInfo, Server, Socket } from 'node:net';
-import { acceptChannel, debug, failureChannel, listenChannel } from './diagnostics';
-import { RdmaError, RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
-import { StreamHandle } from './handle';
-import { noteServer, noteServerFallback } from './info';
-import { isTcp, ownerOf, serverInside, type TcpHandle } from './internals';
+import type { AddressInfo, Server } from 'node:net';
+import { ownsLoopback } from './binding';
+import { failureChannel } from './diagnostics';
+import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
+import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
+import { isTcp, serverInside, type TcpHandle } from './internals';
+import { Listener, type Place } from './listener';
 import { isLoopback } from './loopback';
 import { settings } from './mode';
-import { EventKind, type DetailKind } from './native';
-import { reasonCodeOf, reasonFor, type Reason } from './reasons';
-import { rootedScope } from './scope';
+import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import { Status } from './status';
-import {
-  adopt,
-  blockAfter,
-  ownsLoopback,
-  theTransport,
-  unavailable,
-  unavailableStatus,
-  type EventSink,
-} from './transport';
+import { fabricTransports, rdmaTransport, type FabricTransport } from './transport';
 
 /** What net.js was told to listen on. */
 export interface ListenCall {
@@ -38,7 +28,7 @@ export interface ListenCall {
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 65_535;
 
-/** Opens the RDMA listener of a server whose TCP listener has just been opened. */
+/** Opens the other listeners of a server whose TCP listener has just been opened. */
 export function listenBeside(call: ListenCall): void {
   const { server } = call;
   const handle = serverInside(server)._handle;
@@ -46,30 +36,40 @@ export function listenBeside(call: ListenCall): void {
   const endpoint: Partial<AddressInfo> = {};
   if (isTcp(handle) && handle.getsockname(endpoint) !== 0) return;
   const { address = '', port = 0 } = endpoint;
-  const reason = whyTcp(call, handle, address);
-  // A Unix-domain socket is not a fallback: nobody expected RDMA of it.
+  const reason = whyNone(call, handle);
+  // A Unix-domain socket is not a fallback: nobody expected anything else of it.
   if (reason?.code === 'not-tcp') return;
-  if (reason === undefined) new Listener(call, handle, address, port).open();
-  else if (settings.mode === 'require') {
-    const cause = new RdmaUnavailableError(reason);
-    const status = reason.code === 'loopback' ? Status.AddressNotAvailable : unavailableStatus();
-    fail(server, uvErrnoOf(status), address, port, cause);
-  } else noteServerFallback(server, address, port, reason);
+  const backlog = Math.min(call.backlog > 0 ? call.backlog : DEFAULT_BACKLOG, MAX_BACKLOG);
+  const place = { server, handle, address, port, backlog, ipv6Only: call.ipv6Only };
+  noteListenBegin(server);
+  new Listeners(place).open(reason);
 }
 
-function whyTcp(call: ListenCall, handle: object, address: string): Reason | undefined {
+/** Why a server can have nothing but TCP. */
+function whyNone(call: ListenCall, handle: object): Reason | undefined {
   if (cluster.isWorker) return reasonFor('cluster-worker');
   if (!isTcp(handle)) return reasonFor('not-tcp');
   if (settings.mode === 'off') return reasonFor('mode-off');
   if (call.given) return reasonFor('listen-handle');
   if (serverInside(call.server).pauseOnConnect) return reasonFor('handle-passing');
-  if (call.ipv6Only && address === '::') return reasonFor('ipv6-only');
-  if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
-  return unavailable(settings.mode === 'require') ?? internalsDiffer();
+  return undefined;
+}
+
+/** Why a server cannot have this transport. */
+function whyNot(transport: FabricTransport, { address, ipv6Only }: Place): Reason | undefined {
+  const isEnabled = settings.transports.includes(transport.name);
+  if (transport.name === 'rdma' && isEnabled) {
+    if (ipv6Only && address === '::') return reasonFor('ipv6-only');
+    if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
+  }
+  return (
+    transport.unavailable(settings.mode === 'require') ?? internalsDiffer() ?? transport.open()
+  );
 }
 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
-function fail(server: Server, errno: number, address: string, port: number, cause: Error): void {
+function fail(place: Place, errno: number, cause: Error): void {
+  const { server, address, port } = place;
   if (failureChannel.hasSubscribers) {
     failureChannel.publish({ socket: undefined, server, error: cause });
   }
@@ -82,106 +82,66 @@ function fail(server: Server, errno: number, address: string, port: number, caus
   });
 }
 
-/** Follows the TCP handle of its server: opened after it, closed with it. */
-class Listener implements EventSink {
-  readonly scope = new AsyncResource('RDMASERVER');
-  readonly #transport = theTransport();
+/**
+ * All listeners of one server beside TCP. One of them is enough for mode `require`; when there is
+ * none, the server fails, or is known to have fallen back.
+ */
+class Listeners {
+  readonly #place: Place;
   readonly #required = settings.mode === 'require';
-  readonly #server: Server;
-  readonly #backlog: number;
-  readonly #handle: TcpHandle;
-  readonly #onconnection: TcpHandle['onconnection'];
-  readonly #address: string;
-  readonly #port: number;
-  /** -1 when it is not open, or no longer. */
-  #id = -1;
+  readonly #listeners: Listener[] = [];
+  #pending = new Set<Listener>();
 
-  constructor(call: ListenCall, handle: TcpHandle, address: string, port: number) {
-    this.#server = call.server;
-    this.#backlog = Math.min(call.backlog > 0 ? call.backlog : DEFAULT_BACKLOG, MAX_BACKLOG);
-    this.#handle = handle;
-    this.#onconnection = handle.onconnection;
-    this.#address = address;
-    this.#port = port;
+  constructor(place: Place) {
+    this.#place = place;
   }
 
-  open(): void {
-    const id = this.#transport.listen(this.#address, this.#port, this.#backlog);
-    if (id < 0) {
-      this.#onFailed(new RdmaError(-id as Status));
+  /** @param reason why there can be none, if so */
+  open(reason: Reason | undefined): void {
+    const { server, handle } = this.#place;
+    for (const transport of fabricTransports) {
+      const obstacle = reason ?? whyNot(transport, this.#place);
+      if (obstacle !== undefined) noteNotListening(server, transport.name, obstacle);
+      else this.#listeners.push(new Listener(transport, this.#place, this.#onSettled));
+    }
+    if (this.#listeners.length === 0) {
+      this.#fallBack();
       return;
     }
-    this.#id = id;
-    adopt(id, this);
-    const handle = this.#handle;
+    this.#pending = new Set(this.#listeners);
+    this.#closeWith(handle);
+    for (const listener of this.#listeners) listener.open();
+  }
+
+  #closeWith(handle: TcpHandle): void {
     const close = handle.close.bind(handle);
     handle.close = (callback) => {
-      this.#close();
+      for (const listener of this.#listeners) listener.close();
       close(callback);
     };
   }
 
-  handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
-    if (kind === EventKind.Accepted) this.#onAccepted(id);
-    else if (this.#id < 0) return;
-    else if (kind === EventKind.Listening) this.#onListening();
-    else if (kind === EventKind.ListenFailed) {
-      this.#id = -1;
-      this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
+  readonly #onSettled = (listener: Listener): void => {
+    this.#pending.delete(listener);
+    if (this.#pending.size === 0 && !this.#listeners.some(({ isOpen }) => isOpen)) {
+      this.#fallBack();
     }
-  }
+  };
 
-  #onListening(): void {
-    if (!this.#isOurs()) {
-      this.#close();
-      return;
-    }
-    noteServer(this.#server, 'rdma');
-    debug('%s:%d can be reached over RDMA', this.#address, this.#port);
-    if (listenChannel.hasSubscribers) {
-      listenChannel.publish({ server: this.#server, address: this.#address, port: this.#port });
-    }
-  }
-
-  // The primary of a cluster takes the handle away from the server that opened it, to give the
-  // connections to its workers: it cannot do that with ours.
-  #isOurs(): boolean {
-    return (
-      serverInside(this.#server)._handle === this.#handle &&
-      this.#handle.onconnection === this.#onconnection
-    );
-  }
-
-  #onAccepted(id: number): void {
-    if (this.#id < 0 || !this.#isOurs()) {
-      this.#close();
-      this.#transport.reset(id);
-      return;
-    }
-    // The context of an accepted TCP socket is not that of the code that called listen either.
-    const handle = new StreamHandle(this.#transport, id, rootedScope('RDMASTREAM'));
-    adopt(id, handle);
-    this.#onconnection?.call(this.#handle, 0, handle);
-    if (acceptChannel.hasSubscribers) {
-      const socket = ownerOf(handle) as Socket | undefined;
-      acceptChannel.publish({ server: this.#server, socket });
-    }
-  }
-
-  #onFailed(failure: RdmaError): void {
-    blockAfter(failure.status, failure.message);
+  #fallBack(): void {
+    const { server, address, port } = this.#place;
     if (!this.#required) {
-      const reason = reasonFor(reasonCodeOf(failure.status), failure.message);
-      noteServerFallback(this.#server, this.#address, this.#port, reason);
+      noteServerFallback(server, address, port);
       return;
     }
-    fail(this.#server, uvErrnoOf(failure.status), this.#address, this.#port, failure);
-  }
-
-  #close(): void {
-    if (this.#id < 0) return;
-    this.#transport.close(this.#id);
-    this.#id = -1;
-    noteServer(this.#server, 'tcp');
+    const failure = this.#listeners.find((listener) => listener.failure !== undefined)?.failure;
+    if (failure !== undefined) {
+      fail(this.#place, uvErrnoOf(failure.status), failure);
+      return;
+    }
+    const reason = info(server).reason ?? reasonFor('connection-failed');
+    const status =
+      reason.code === 'loopback' ? Status.AddressNotAvailable : rdmaTransport.unavailableStatus;
+    fail(this.#place, uvErrnoOf(status), new RdmaUnavailableError(reason));
   }
 }

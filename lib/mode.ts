@@ -2,16 +2,32 @@
 
 import { ConfigurationError } from './errors';
 
-/** `prefer`: RDMA where it can be had, else TCP. `require`: RDMA or an error. `off`: plain net. */
+/**
+ * `prefer`: shared memory or RDMA where it can be had, else TCP. `require`: one of these, or an
+ * error. `off`: plain net.
+ */
 export type Mode = 'prefer' | 'require' | 'off';
+
+/** What a connection runs on. */
+export type TransportName = 'local' | 'rdma' | 'tcp';
+
+/** The transports besides TCP, in the order in which they are tried. */
+export const FABRIC_TRANSPORTS = ['local', 'rdma'] as const satisfies TransportName[];
+/** `local`: shared memory, with programs on the same host. `rdma`: RDMA devices. */
+export type FabricTransportName = (typeof FABRIC_TRANSPORTS)[number];
 
 /** What can be set with {@link configure}; it holds for sockets and servers made later. */
 export interface Settings {
   /** Default `prefer`; environment: RDMA_NET. */
   mode: Mode;
   /**
-   * How long RDMA is tried alone before TCP is tried beside it, in milliseconds, 0 to 60,000;
-   * default 50. Environment: RDMA_NET_HEAD_START_MS.
+   * Which transports may be used besides TCP, at least one; default both. They are always tried in
+   * the order `local`, `rdma`. Environment: RDMA_NET_TRANSPORTS, separated by commas.
+   */
+  transports: readonly FabricTransportName[];
+  /**
+   * How long a transport is tried alone before TCP is tried beside it, in milliseconds, 0 to
+   * 60,000; default 50. Environment: RDMA_NET_HEAD_START_MS.
    */
   headStartMs: number;
   /**
@@ -39,6 +55,12 @@ export interface Settings {
    * before the first use. Environment: RDMA_NET_QUEUE_PAIRS_MAX.
    */
   queuePairsMax: number | undefined;
+  /**
+   * How long to look for news before sleeping, in microseconds, 0 to 1000; default 0. It makes
+   * answers come sooner and costs processor time. Only before the first use. Environment:
+   * RDMA_NET_SPIN_US.
+   */
+  spinMicroseconds: number;
 }
 
 const MODES: readonly string[] = ['prefer', 'require', 'off'] satisfies Mode[];
@@ -51,11 +73,13 @@ const RANGES = {
   sendBufferBytes: [4096, 64 * 1024 * 1024],
   pinnedBytesMax: [1024 * 1024, Number.MAX_SAFE_INTEGER],
   queuePairsMax: [1, 0x7fff_ffff],
-} as const satisfies Record<Exclude<keyof Settings, 'mode'>, readonly [number, number]>;
+  spinMicroseconds: [0, 1000],
+} as const satisfies Partial<Record<keyof Settings, readonly [number, number]>>;
 
 /** The settings in force. */
 export const settings: Settings = {
   mode: 'prefer',
+  transports: FABRIC_TRANSPORTS,
   headStartMs: 50,
   peerMemoryMs: 60_000,
   peerMemoryCount: 4096,
@@ -63,15 +87,24 @@ export const settings: Settings = {
   sendBufferBytes: undefined,
   pinnedBytesMax: undefined,
   queuePairsMax: undefined,
+  spinMicroseconds: 0,
 };
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' || Array.isArray(value) ? JSON.stringify(value) : String(value);
 }
 
 function checkMode(name: string, value: unknown): Mode {
   if (typeof value === 'string' && MODES.includes(value)) return value as Mode;
   throw new ConfigurationError(`${name} is ${show(value)}; expected "prefer", "require" or "off"`);
+}
+
+function checkTransports(name: string, value: unknown, found = value): FabricTransportName[] {
+  const known: readonly unknown[] = FABRIC_TRANSPORTS;
+  if (Array.isArray(value) && value.length > 0 && value.every((item) => known.includes(item))) {
+    return FABRIC_TRANSPORTS.filter((transport) => value.includes(transport));
+  }
+  throw new ConfigurationError(`${name} is ${show(found)}; expected a list of "local" and "rdma"`);
 }
 
 function checkNumber(name: string, value: unknown, range: readonly [number, number]): number {
@@ -96,10 +129,11 @@ export function changeSettings(changes: Partial<Settings>): void {
   const checked: Partial<Settings> = {};
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) continue;
-    if (key === 'mode') checked.mode = checkMode('mode', value);
+    if (key === 'mode') checked.mode = checkMode(key, value);
+    else if (key === 'transports') checked.transports = checkTransports(key, value);
     else if (isNumberKey(key)) checked[key] = checkNumber(key, value, RANGES[key]);
     else {
-      const known = ['mode', ...Object.keys(RANGES)].join(', ');
+      const known = Object.keys(settings).join(', ');
       throw new ConfigurationError(`${show(key)} is not a setting; expected one of ${known}`);
     }
   }
@@ -113,6 +147,14 @@ function readNumber(environment: NodeJS.ProcessEnv, name: string, key: keyof typ
   settings[key] = checkNumber(name, value, RANGES[key]);
 }
 
+function readTransports(environment: NodeJS.ProcessEnv): void {
+  const name = 'RDMA_NET_TRANSPORTS';
+  const text = environment[name];
+  if (text === undefined || text === '') return;
+  const value = text.split(',').map((item) => item.trim());
+  settings.transports = checkTransports(name, value, text);
+}
+
 /**
  * Takes the settings of the environment.
  * @throws {ConfigurationError} naming the variable, what was found and what was expected
@@ -120,8 +162,10 @@ function readNumber(environment: NodeJS.ProcessEnv, name: string, key: keyof typ
 export function readEnvironment(environment: NodeJS.ProcessEnv): void {
   const mode = environment['RDMA_NET'];
   if (mode !== undefined && mode !== '') settings.mode = checkMode('RDMA_NET', mode);
+  readTransports(environment);
   readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');
   readNumber(environment, 'RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs');
   readNumber(environment, 'RDMA_NET_PINNED_BYTES_MAX', 'pinnedBytesMax');
   readNumber(environment, 'RDMA_NET_QUEUE_PAIRS_MAX', 'queuePairsMax');
+  readNumber(environment, 'RDMA_NET_SPIN_US', 'spinMicroseconds');
 }

@@ -84,16 +84,17 @@ export interface Counters {
   creditStalls: number;
 }
 
-/** What is known of one RDMA connection. */
+/** What is known of one connection. What only RDMA has is missing on a local one. */
 export interface ConnectionInfo {
+  /** `shm` for shared memory. */
   device: string;
-  devicePort: number;
-  localGid: string;
-  remoteGid: string;
-  queuePairNumber: number;
-  remoteQueuePairNumber: number;
+  devicePort?: number;
+  localGid?: string;
+  remoteGid?: string;
+  queuePairNumber?: number;
+  remoteQueuePairNumber?: number;
   /** Path MTU in bytes. */
-  mtu: number;
+  mtu?: number;
   /** `rdma-net` when the peer sent our extension block, else `rsockets`. */
   peer: 'rdma-net' | 'rsockets';
   /** Negotiated features; empty with rsockets peers. */
@@ -129,7 +130,7 @@ export interface TransportOptions {
   pinnedBytesMax?: number;
   /** Connections of this environment, at least 1. */
   queuePairsMax?: number;
-  /** How long to go on polling before the event loop sleeps, 0 (the default) to 1000. */
+  /** How long to look for news before sleeping, in microseconds, 0 (not at all) to 1000. */
   spinMicroseconds?: number;
 }
 
@@ -137,21 +138,32 @@ export interface TransportOptions {
 export const NOT_IN_PLACE = -1000;
 /** What it returns when all bytes were taken, to be copied as there is room. */
 export const KEPT = -1001;
+/** What it returns when all bytes were taken and are not needed any more: no `Sent` follows. */
+export const SENT = -1002;
 
 /** Called on the loop thread with the number of records in {@link Transport.events}. */
 export type EventsCallback = (count: number) => void;
 
+/** What moves the bytes: RDMA by librdmacm and libibverbs, or shared memory of this host. */
+export type FabricName = 'verbs' | 'local';
+
 /**
- * RDMA for one Node environment: opened libraries, CM channel, devices, connections, listeners.
- * Connections and listeners are small integers from one id space. No call blocks, none throws for
- * a condition of the network. Nothing is called back from inside a call: events come from the loop.
+ * One fabric for one Node environment: opened libraries, CM channel, devices, connections,
+ * listeners. Connections and listeners are small integers from one id space, and each transport has
+ * its own. No call blocks, none throws for a condition of the network. Nothing is called back from
+ * inside a call: events come from the loop.
  */
 export interface Transport {
   /** Event records, rewritten before each {@link EventsCallback}. */
   readonly events: Int32Array;
 
+  /** True when sending copies in any case, so that {@link register} is of no use. */
+  readonly copiesWrites: boolean;
+
   /**
-   * Starts connecting; `Response` or `ConnectFailed` follows.
+   * Starts connecting; `Response` or `ConnectFailed` follows. The local transport knows at once, and
+   * in microseconds, where that makes no sense: Status.NoRoute for an address that is not of this
+   * host, Status.ConnectionRefused when nobody listens there.
    * @param address numeric IPv4 or IPv6 address, the latter with `%scope` where it needs one
    * @param localAddress numeric source address, or undefined for any
    * @param localPort source port, 0 for any
@@ -169,9 +181,11 @@ export interface Transport {
   /**
    * Opens a listener; `Listening` or `ListenFailed` follows, then `Accepted` for each connection.
    * @param backlog connection requests the CM may queue, 1 to 65535
+   * @param ipv6Only whether a listener on `::` is not for IPv4; the verbs fabric cannot do that, and
+   *   ignores it
    * @returns the id (>= 0) or a negated {@link Status}
    */
-  listen(address: string, port: number, backlog: number): number;
+  listen(address: string, port: number, backlog: number, ipv6Only: boolean): number;
 
   /** Copies up to `length` readable bytes into `target` at `offset`; returns how many. */
   read(id: number, target: Uint8Array, offset: number, length: number): number;
@@ -205,7 +219,7 @@ export interface Transport {
    * no harm.
    * @param registration what {@link register} returned for the ArrayBuffer of `source`, or 0
    * @returns `length` when taken, 0 when there is no room (`Writable` follows),
-   *   {@link KEPT} when taken to be copied, {@link NOT_IN_PLACE} when they may as well be copied at once, or cannot be kept, or a negated
+   *   {@link KEPT} when taken to be copied, {@link SENT} when sent at once, {@link NOT_IN_PLACE} when they may as well be copied at once, or cannot be kept, or a negated
    *   {@link Status}
    */
   writeInPlace(
@@ -269,10 +283,17 @@ export interface Binding {
   /** True when built with the headers of rdma-core, so that it has the verbs fabric. */
   readonly hasVerbs: boolean;
   /**
-   * Whether RDMA could be had here at all, looked up in microseconds without opening a library:
-   * Status.Ok, Status.NoDevice, or Status.PermissionDenied.
+   * Whether a fabric could be had here at all, looked up in microseconds without opening a library.
+   * RDMA: Status.Ok, Status.NotBuilt, Status.NoDevice, or Status.PermissionDenied.
    */
-  probe(): Status;
-  /** One transport an environment; it is torn down with the environment. */
-  createTransport(onEvents: EventsCallback, options: TransportOptions): Transport;
+  probe(fabric: FabricName): Status;
+  /**
+   * At most one transport of a fabric an environment; it is torn down with the environment.
+   * @throws when the process has no descriptors or memory left for it, or an option is out of range
+   */
+  createTransport(
+    fabric: FabricName,
+    onEvents: EventsCallback,
+    options: TransportOptions,
+  ): Transport;
 }

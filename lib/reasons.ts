@@ -1,5 +1,5 @@
 /**
- * Why a socket or server is on TCP: the closed list. Programs may compare codes; a code never
+ * Why a socket or server is on TCP, or lacks one of the other transports: the closed list. Programs may compare codes; a code never
  * changes its meaning, and new ones are only added in minor versions.
  */
 
@@ -9,7 +9,7 @@ import { Status } from './status';
 export interface ReasonEntry {
   /** One sentence, without what is particular to this socket. */
   readonly text: string;
-  /** What to do to get RDMA; '' where TCP is the right transport. */
+  /** What to do to get RDMA or shared memory; '' where TCP is the right transport. */
   readonly fix: string;
 }
 
@@ -115,6 +115,35 @@ export const reasons = {
     text: 'TLS was put over the socket while it was connecting.',
     fix: "Wait for 'connect' before tls.connect({ socket }).",
   },
+  'rdma-off': {
+    text: 'RDMA is not among the transports that may be used.',
+    fix: "Add 'rdma' to RDMA_NET_TRANSPORTS.",
+  },
+  'local-off': {
+    text: 'Shared memory is not among the transports that may be used.',
+    fix: "Add 'local' to RDMA_NET_TRANSPORTS.",
+  },
+  'local-unavailable': { text: 'Shared memory between programs cannot be used here.', fix: '' },
+  'local-refused': {
+    text: 'Nobody with rdma-net listens on this host at that address and port.',
+    fix: 'Run the server with rdma-net too.',
+  },
+  'local-user': {
+    text: 'The server on this host belongs to another user.',
+    fix: 'Run client and server as the same user, or one of them as root.',
+  },
+  'local-slow': {
+    text: 'TCP connected before the server on this host answered over shared memory.',
+    fix: 'Raise RDMA_NET_HEAD_START_MS.',
+  },
+  'local-in-use': {
+    text: 'Another program holds that address and port for shared memory on this host.',
+    fix: 'Stop it, or use another port.',
+  },
+  'local-failed': {
+    text: 'A connection or listener over shared memory on this host failed while it was made.',
+    fix: '',
+  },
   'not-tcp': { text: 'Pipes and Unix-domain sockets do not use RDMA.', fix: '' },
   'listen-handle': {
     text: 'The server listens on a handle or file descriptor that was given to it.',
@@ -181,4 +210,18 @@ const codeByStatus: Partial<Record<Status, ReasonCode>> = {
 /** The code for what the native side returned; `connection-failed` for what breaks mid-way. */
 export function reasonCodeOf(status: Status): ReasonCode {
   return codeByStatus[status] ?? 'connection-failed';
+}
+
+const localCodeByStatus: Partial<Record<Status, ReasonCode>> = {
+  [Status.ConnectionRefused]: 'local-refused',
+  [Status.ConnectionRejected]: 'local-user',
+  [Status.PermissionDenied]: 'local-user',
+  [Status.AddressInUse]: 'local-in-use',
+  [Status.PinnedLimit]: 'pinned-limit',
+  [Status.QueuePairLimit]: 'queue-pair-limit',
+};
+
+/** As {@link reasonCodeOf} for the transport over shared memory. */
+export function localReasonCodeOf(status: Status): ReasonCode {
+  return localCodeByStatus[status] ?? 'local-failed';
 }

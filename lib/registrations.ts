@@ -98,6 +98,7 @@ export class Registrations {
 
   /** A write was copied that could have been sent in place. */
   noteMiss(buffer: ArrayBufferLike): void {
+    if (this.#transport.copiesWrites) return;
     this.#misses++;
     if (!isRegistrable(buffer)) return;
     const isAllocated = allocated.has(buffer);

@@ -11,6 +11,7 @@ import { EventKind, NOT_IN_PLACE, type Transport } from './native';
 import { reasonFor, type Reason } from './reasons';
 import { rootedScope } from './scope';
 import { Status } from './status';
+import type { Carrier } from './transport';
 
 let difference: Reason | 'none' | undefined;
 
@@ -42,7 +43,8 @@ class Loopback {
   written = '';
   reply = '';
 
-  readonly transport: Transport = {
+  readonly #native: Transport = {
+    copiesWrites: true,
     isOpen: () => true,
     farewell: () => undefined,
     events: new Int32Array(0),
@@ -80,11 +82,18 @@ class Loopback {
     openError: () => '',
     setRef: () => undefined,
   };
+
+  readonly carrier: Carrier = {
+    name: 'rdma',
+    native: this.#native,
+    retain: () => undefined,
+    release: () => undefined,
+  };
 }
 
 function checkStream(): void {
   const loopback = new Loopback();
-  const handle = new StreamHandle(loopback.transport, -1, rootedScope('RDMACHECK'));
+  const handle = new StreamHandle(loopback.carrier, -1, rootedScope('RDMACHECK'));
   const options = { handle } as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
   socket.on('error', () => undefined);

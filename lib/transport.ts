@@ -1,21 +1,31 @@
-/** The native transport of this environment: loading it, and bringing its events to streams. */
+/**
+ * The transports of this environment besides TCP: making them when they are first needed, and
+ * bringing their events to streams.
+ */
 
 import type { AsyncResource } from 'node:async_hooks';
-import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import loadAddon from 'node-gyp-build';
+import { bindingFailure, setBinding, theBinding, type BindingTraits } from './binding';
 import { debug } from './diagnostics';
 import { beginDelivery, endDelivery } from './doorbell';
+import { RdmaError } from './errors';
 import { runTicks } from './internals';
-import { settings } from './mode';
+import { settings, type FabricTransportName } from './mode';
 import {
   EVENT_WORDS,
   EventKind,
   type Binding,
+  type FabricName,
   type Transport,
   type TransportOptions,
 } from './native';
-import { reasonCodeOf, reasonFor, type Reason } from './reasons';
+import {
+  localReasonCodeOf,
+  reasonCodeOf,
+  reasonFor,
+  type Reason,
+  type ReasonCode,
+} from './reasons';
 import { rootScope } from './scope';
 import { Status } from './status';
 
@@ -26,6 +36,15 @@ export interface EventSink {
   handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void;
 }
 
+/** What a connection needs of its transport. */
+export interface Carrier {
+  readonly name: FabricTransportName;
+  readonly native: Transport;
+  /** Keeps the event loop alive until {@link release}. */
+  retain(): void;
+  release(): void;
+}
+
 /** Something that wants to go on in a later turn of the event loop. */
 export interface Continuation {
   readonly scope: AsyncResource;
@@ -34,7 +53,7 @@ export interface Continuation {
 
 /** How long the answer of `probe()` holds, in milliseconds. */
 const PROBE_MS = 1000;
-/** How long RDMA is left alone after it failed as a whole, in milliseconds. */
+/** How long a transport is left alone after it failed as a whole, in milliseconds. */
 const BLOCK_MS = 60_000;
 /** The same for failures that pass by themselves. */
 const SHORT_BLOCK_MS = 1000;
@@ -42,142 +61,13 @@ const SHORT_BLOCK_MS = 1000;
 /** How long the end of the process waits for what was written to be sent, in milliseconds. */
 const FAREWELL_MS = 1000;
 
-/** How an injected binding differs from the real one. */
-export interface BindingTraits {
-  /** True when loopback addresses can be reached over RDMA. */
-  ownsLoopback: boolean;
-}
-
-let binding: Binding | undefined;
-let traits: BindingTraits = { ownsLoopback: false };
-let loadFailure: Reason | undefined;
-let transport: Transport | undefined;
-let probed: { status: Status; untilMs: number } | undefined;
-let blocked: { reason: Reason; status: Status; untilMs: number } | undefined;
-let refCount = 0;
-const sinks = new Map<number, EventSink>();
-
-/**
- * Uses another binding instead of the addon, before anything was connected. For tests.
- * @throws when a transport is there already
- */
-export function useBinding(other: Binding, otherTraits: BindingTraits): void {
-  if (transport !== undefined) throw new Error('the transport is in use already');
-  binding = other;
-  traits = otherTraits;
-  loadFailure = undefined;
-  probed = undefined;
-  blocked = undefined;
-}
-
-function load(): Binding | undefined {
-  if (binding !== undefined || loadFailure !== undefined) return binding;
-  try {
-    // From dist/lib to the root of the package.
-    binding = loadAddon(path.join(__dirname, '..', '..')) as Binding;
-  } catch (error) {
-    const [line = ''] = String(error instanceof Error ? error.message : error).split('\n', 1);
-    loadFailure = reasonFor('addon-missing', line);
-  }
-  return binding;
-}
-
-/** Whether loopback addresses go to RDMA. */
-export function ownsLoopback(): boolean {
-  return traits.ownsLoopback;
-}
-
-/**
- * Why there is no RDMA now, if there is none. Costs microseconds after the first call, and no
- * library is opened for it.
- * @param patient true to ask again although RDMA has failed a short while ago
- */
-export function unavailable(patient = false): Reason | undefined {
-  if (load() === undefined) return loadFailure;
-  const nowMs = performance.now();
-  if (blocked !== undefined && !patient) {
-    if (nowMs < blocked.untilMs) return blocked.reason;
-    blocked = undefined;
-  }
-  if (transport !== undefined) return undefined;
-  if (probed === undefined || nowMs >= probed.untilMs) {
-    probed = { status: binding?.probe() ?? Status.NotBuilt, untilMs: nowMs + PROBE_MS };
-  }
-  return probed.status === Status.Ok ? undefined : reasonFor(reasonCodeOf(probed.status));
-}
-
-/** The status behind {@link unavailable}, for the code of an error. */
-export function unavailableStatus(): Status {
-  if (blocked !== undefined) return blocked.status;
-  return probed === undefined || probed.status === Status.Ok ? Status.NoDevice : probed.status;
-}
-
-/** Leaves RDMA alone for a while when a status means that all of it failed. */
-export function blockAfter(status: Status, detail: string): void {
-  if (status < 200) return;
-  const passes =
-    status === Status.MemoryLockLimit ||
-    status === Status.DeviceResources ||
-    status === Status.DeviceRemoved ||
-    status === Status.PinnedLimit ||
-    status === Status.QueuePairLimit;
-  const untilMs = performance.now() + (passes ? SHORT_BLOCK_MS : BLOCK_MS);
-  const text = transport?.openError() ?? '';
-  const reason = reasonFor(reasonCodeOf(status), text === '' ? detail : text);
-  blocked = { reason, status, untilMs };
-  debug('RDMA failed as a whole: %s %s', reason.code, reason.detail);
-}
-
-/** The transport, made at the first call. Only after {@link unavailable} returned undefined. */
-export function theTransport(): Transport {
-  if (transport !== undefined) return transport;
-  if (binding === undefined) throw new Error('the addon is not loaded');
-  const { receiveBufferBytes, sendBufferBytes, pinnedBytesMax, queuePairsMax } = settings;
-  const options: TransportOptions = {
-    ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
-    ...(sendBufferBytes === undefined ? {} : { sendBufferBytes }),
-    ...(pinnedBytesMax === undefined ? {} : { pinnedBytesMax }),
-    ...(queuePairsMax === undefined ? {} : { queuePairsMax }),
-  };
-  // The callback of the addon lives in the context of this call: not in that of the first socket.
-  transport = rootScope().runInAsyncScope(
-    (native: Binding) => native.createTransport(dispatch, options),
-    undefined,
-    binding,
-  );
-  // Not with the cleanup of the environment: process.exit() does without it.
-  process.once('exit', sayFarewell);
-  return transport;
-}
-
-function sayFarewell(): void {
-  transport?.farewell(FAREWELL_MS);
-}
-
-/** The transport if there is one. */
-export function openTransport(): Transport | undefined {
-  return transport;
-}
-
-/** The binding if it could be loaded. */
-export function theBinding(): Binding | undefined {
-  return load();
-}
-
-/** From now on the events of this id go to this sink, until `Closed` or a failure released it. */
-export function adopt(id: number, sink: EventSink): void {
-  sinks.set(id, sink);
-}
-
-/** Keeps the event loop alive until {@link release}. */
-export function retain(): void {
-  if (refCount++ === 0) transport?.setRef(true);
-}
-
-/** Gives back one {@link retain}. */
-export function release(): void {
-  if (--refCount === 0) transport?.setRef(false);
-}
+const passingStatuses: ReadonlySet<Status> = new Set<Status>([
+  Status.MemoryLockLimit,
+  Status.DeviceResources,
+  Status.DeviceRemoved,
+  Status.PinnedLimit,
+  Status.QueuePairLimit,
+]);
 
 function releasesId(kind: EventKind): boolean {
   return (
@@ -185,25 +75,183 @@ function releasesId(kind: EventKind): boolean {
   );
 }
 
-function dispatch(count: number): void {
-  const events = transport?.events;
-  if (events === undefined) return;
-  for (let index = 0; index < count; index++) {
-    const at = index * EVENT_WORDS;
-    const kind = events[at] as EventKind;
-    const id = events[at + 1] ?? -1;
-    const a = events[at + 2] ?? 0;
-    const key = kind === EventKind.Accepted ? a : id;
-    const sink = sinks.get(key);
-    if (releasesId(kind)) sinks.delete(key);
-    if (sink === undefined) {
-      debug('event %d of unknown id %d', kind, id);
-      // Nobody will ever close what a listener accepted just before it went away.
-      if (kind === EventKind.Accepted) transport?.reset(id);
-      continue;
-    }
-    deliver(sink, kind, id, a, events[at + 3] ?? 0, events[at + 4] ?? 0);
+/** The one transport of a fabric in this environment: opened when it is first needed. */
+export class FabricTransport implements Carrier {
+  readonly name: FabricTransportName;
+  readonly #fabric: FabricName;
+  // By id: each transport has ids of its own, and the same ones.
+  readonly #sinks = new Map<number, EventSink>();
+  #native: Transport | undefined;
+  #probed: { status: Status; reason: Reason | undefined; untilMs: number } | undefined;
+  #blocked: { status: Status; reason: Reason; untilMs: number } | undefined;
+  #refCount = 0;
+
+  constructor(name: FabricTransportName, fabric: FabricName) {
+    this.name = name;
+    this.#fabric = fabric;
   }
+
+  /** The native side. Only after {@link open} returned undefined. */
+  get native(): Transport {
+    if (this.#native === undefined) throw new Error(`the transport ${this.name} is not open`);
+    return this.#native;
+  }
+
+  /** The native side, if it is there. */
+  get opened(): Transport | undefined {
+    return this.#native;
+  }
+
+  /**
+   * Why this transport cannot be had now, if so. Costs microseconds after the first call, and no
+   * library is opened for it.
+   * @param patient true to ask again although the transport has failed a short while ago
+   */
+  unavailable(patient = false): Reason | undefined {
+    if (!settings.transports.includes(this.name)) {
+      return reasonFor(this.name === 'local' ? 'local-off' : 'rdma-off');
+    }
+    const binding = theBinding();
+    if (binding === undefined) return bindingFailure();
+    const nowMs = performance.now();
+    if (this.#blocked !== undefined && !patient) {
+      if (nowMs < this.#blocked.untilMs) return this.#blocked.reason;
+      this.#blocked = undefined;
+    }
+    if (this.#native !== undefined) return undefined;
+    if (this.#probed === undefined || nowMs >= this.#probed.untilMs) {
+      const status = binding.probe(this.#fabric);
+      this.#probed = { status, reason: this.#reasonOf(status), untilMs: nowMs + PROBE_MS };
+    }
+    return this.#probed.reason;
+  }
+
+  /** The status behind {@link unavailable}, for the code of an error. */
+  get unavailableStatus(): Status {
+    if (this.#blocked !== undefined) return this.#blocked.status;
+    const status = this.#probed?.status ?? Status.Ok;
+    return status === Status.Ok ? Status.NoDevice : status;
+  }
+
+  #reasonOf(status: Status): Reason | undefined {
+    if (status === Status.Ok) return undefined;
+    if (this.name === 'rdma') return reasonFor(reasonCodeOf(status));
+    return reasonFor('local-unavailable', new RdmaError(status).message);
+  }
+
+  /** The code for what the native side returned. */
+  reasonCodeOf(status: Status): ReasonCode {
+    return this.name === 'local' ? localReasonCodeOf(status) : reasonCodeOf(status);
+  }
+
+  /** Leaves the transport alone for a while when a status means that all of it failed. */
+  blockAfter(status: Status, detail: string): void {
+    const passes = passingStatuses.has(status);
+    // What is more than a limit concerns the peer on this host, and another one may well do.
+    if (status < 200 || (this.name === 'local' && !passes)) return;
+    const text = this.#native?.openError() ?? '';
+    this.#block(status, text === '' ? detail : text, passes ? SHORT_BLOCK_MS : BLOCK_MS);
+  }
+
+  #block(status: Status, detail: string, spanMs: number): Reason {
+    const reason = reasonFor(this.reasonCodeOf(status), detail);
+    this.#blocked = { reason, status, untilMs: performance.now() + spanMs };
+    debug('%s failed as a whole: %s %s', this.name, reason.code, reason.detail);
+    return reason;
+  }
+
+  /**
+   * Makes the native side if it is not there.
+   * @returns why that could not be done: the process may have no descriptors left
+   */
+  open(): Reason | undefined {
+    if (this.#native !== undefined) return undefined;
+    const binding = theBinding();
+    if (binding === undefined) return bindingFailure();
+    try {
+      // The callback of the addon lives in the context of this call: not in that of the first socket.
+      this.#native = rootScope().runInAsyncScope(() =>
+        binding.createTransport(this.#fabric, this.#dispatch, this.#options()),
+      );
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      return this.#block(Status.DeviceResources, detail, SHORT_BLOCK_MS);
+    }
+    // Not with the cleanup of the environment: process.exit() does without it.
+    process.once('exit', () => {
+      this.#native?.farewell(FAREWELL_MS);
+    });
+    return undefined;
+  }
+
+  #options(): TransportOptions {
+    const { receiveBufferBytes, sendBufferBytes, pinnedBytesMax, queuePairsMax } = settings;
+    const { spinMicroseconds } = settings;
+    return {
+      ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
+      ...(sendBufferBytes === undefined ? {} : { sendBufferBytes }),
+      ...(pinnedBytesMax === undefined ? {} : { pinnedBytesMax }),
+      ...(queuePairsMax === undefined ? {} : { queuePairsMax }),
+      ...(spinMicroseconds === 0 ? {} : { spinMicroseconds }),
+    };
+  }
+
+  /** From now on the events of this id go to this sink, until `Closed` or a failure released it. */
+  adopt(id: number, sink: EventSink): void {
+    this.#sinks.set(id, sink);
+  }
+
+  retain(): void {
+    if (this.#refCount++ === 0) this.#native?.setRef(true);
+  }
+
+  release(): void {
+    if (--this.#refCount === 0) this.#native?.setRef(false);
+  }
+
+  /** Forgets what was found out about another binding. */
+  reset(): void {
+    this.#probed = undefined;
+    this.#blocked = undefined;
+  }
+
+  readonly #dispatch = (count: number): void => {
+    const { events } = this.native;
+    for (let index = 0; index < count; index++) {
+      const at = index * EVENT_WORDS;
+      const kind = events[at] as EventKind;
+      const id = events[at + 1] ?? -1;
+      const a = events[at + 2] ?? 0;
+      const key = kind === EventKind.Accepted ? a : id;
+      const sink = this.#sinks.get(key);
+      if (releasesId(kind)) this.#sinks.delete(key);
+      if (sink === undefined) {
+        debug('event %d of unknown id %d of %s', kind, id, this.name);
+        // Nobody will ever close what a listener accepted just before it went away.
+        if (kind === EventKind.Accepted) this.native.reset(id);
+        continue;
+      }
+      deliver(sink, kind, id, a, events[at + 3] ?? 0, events[at + 4] ?? 0);
+    }
+  };
+}
+
+export const localTransport = new FabricTransport('local', 'local');
+export const rdmaTransport = new FabricTransport('rdma', 'verbs');
+
+/** In the order in which they are tried. */
+export const fabricTransports: readonly FabricTransport[] = [localTransport, rdmaTransport];
+
+/**
+ * Uses another binding instead of the addon, before anything was connected. For tests.
+ * @throws when a transport is there already
+ */
+export function useBinding(other: Binding, traits: BindingTraits): void {
+  if (fabricTransports.some(({ opened }) => opened !== undefined)) {
+    throw new Error('a transport is in use already');
+  }
+  setBinding(other, traits);
+  for (const transport of fabricTransports) transport.reset();
 }
 
 // One stream after the other as TCP does it: its own scope, then all ticks and microtasks. What a

@@ -1,6 +1,6 @@
 /** What TypeScript users see on the types of `net`. */
 
-import type { TransportName } from './info';
+import type { TransportName } from './mode';
 
 declare module 'net' {
   interface Socket {

@@ -3,7 +3,7 @@
 import { ringLater, type Bell } from './doorbell';
 import { UV_EINVAL, UV_EPIPE, RdmaError, uvErrnoOf } from './errors';
 import type { StreamRequest } from './internals';
-import { KEPT, NOT_IN_PLACE, type Transport } from './native';
+import { KEPT, NOT_IN_PLACE, SENT, type Transport } from './native';
 import { IN_PLACE_BYTES_MIN, registrationsOf, type Registrations } from './registrations';
 import { Status } from './status';
 
@@ -325,6 +325,7 @@ export class WriteQueue implements Bell {
     const { buffer } = chunk;
     const registration = this.#registrations.find(buffer);
     const taken = this.#transport.writeInPlace(this.#id, chunk, offset, length, registration);
+    if (taken === SENT) return length;
     if (taken === KEPT) {
       this.#registrations.noteMiss(buffer);
       return this.#noteInPlace(length);

@@ -102,6 +102,8 @@ class EndpointEvents {
   virtual void OnStray() = 0;
   /// A posted request is complete; its memory is no longer needed.
   virtual void OnSent(uint64_t token) = 0;
+  /// There is room again, after Endpoint::TakeRoom has said no.
+  virtual void OnRoom() = 0;
   /// A request failed, or the device did: nothing can be sent or received any more.
   virtual void OnBroken(Failure failure) = 0;
   /// The peer disconnected. All its messages have been delivered before.
@@ -130,6 +132,12 @@ class Endpoint {
 
   /// A request, as Expose and Revoke make them too; it may wait for Ring.
   virtual Failure Post(const WriteRequest& request) = 0;
+  /// Whether Post gives the bytes to the peer before it returns: then nothing is ever under way,
+  /// memory needs no key to be sent from, and OnSent never comes. The same for all of its life.
+  [[nodiscard]] virtual bool posts_at_once() const { return false; }
+  /// Whether one more request can be posted; if not, OnRoom follows. Only where posts_at_once():
+  /// others can take send_requests_max().
+  [[nodiscard]] virtual bool TakeRoom() { return true; }
   /// Sends on their way what was posted, all of it at once where the device can.
   virtual Failure Ring() = 0;
   /// Asks that fd() becomes readable once the requests posted so far are complete; without it their
@@ -192,6 +200,13 @@ class Endpoint {
   [[nodiscard]] virtual EndpointInfo info() const = 0;
 };
 
+struct ListenOptions {
+  /// Requests that may wait, 1 to 65535.
+  int backlog = 1;
+  /// Of a listener on ::, that it does not stand for addresses of IPv4.
+  bool ipv6_only = false;
+};
+
 /// What happens to a listener.
 class ListenerEvents {
  public:
@@ -252,7 +267,7 @@ class Fabric {
   /// is known at once (an address that is not numeric, say).
   virtual std::unique_ptr<Endpoint> Connect(const Target& target, EndpointEvents* events,
                                             Failure* failure) = 0;
-  virtual std::unique_ptr<Listener> Listen(const Address& address, int backlog,
+  virtual std::unique_ptr<Listener> Listen(const Address& address, const ListenOptions& options,
                                            ListenerEvents* events, Failure* failure) = 0;
 
   /// Registers memory of the caller for sending, on every device that is open; the endpoints say

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "local/local_fabric.h"
 #include "napi/backing_store.h"
 #include "napi/objects.h"
 #include "napi/transport.h"
@@ -28,6 +29,9 @@ constexpr double kReceiveBytesMin = 64 << 10;
 constexpr double kSendBytesMin = 4 << 10;
 constexpr double kBufferBytesMax = 64 << 20;
 constexpr double kPinnedBytesMin = 1 << 20;
+/// Memory that is shared is cheap, and waking up the other side is not: a large window, in as many
+/// buffers as updates can name, lets both sides go on for longer.
+constexpr size_t kLocalBuffers = 8;
 
 Transport* Self(const Napi::CallbackInfo& info) {
   return static_cast<Transport*>(info.Data());
@@ -66,8 +70,10 @@ Napi::Value Listen(const Napi::CallbackInfo& info) {
   const fabric::Address address = {
       .host = info[0].As<Napi::String>(),
       .port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value())};
-  const int backlog = info[2].As<Napi::Number>().Int32Value();
-  return Napi::Number::New(info.Env(), Self(info)->Listen(address, backlog));
+  const fabric::ListenOptions options = {
+      .backlog = info[2].As<Napi::Number>().Int32Value(),
+      .ipv6_only = info[3].IsBoolean() && info[3].As<Napi::Boolean>()};
+  return Napi::Number::New(info.Env(), Self(info)->Listen(address, options));
 }
 
 Napi::Value Establish(const Napi::CallbackInfo& info) {
@@ -189,7 +195,8 @@ Napi::Value OpenError(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), Self(info)->open_error());
 }
 
-Napi::Object TransportObject(Napi::Env env, Transport* transport) {
+/// @param copies_writes whether the fabric copies what it sends in any case
+Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_writes) {
   Napi::Object object = Napi::Object::New(env);
   const auto add = [&]<auto kFunction>(const char* name) {
     object[name] = Napi::Function::New<kFunction>(env, name, transport);
@@ -218,6 +225,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   add.operator()<IsOpen>("isOpen");
   add.operator()<OpenError>("openError");
   object["events"] = transport->events();
+  object["copiesWrites"] = Napi::Boolean::New(env, copies_writes);
   return object;
 }
 
@@ -244,67 +252,109 @@ bool ReadNumber(const Napi::Object& options, const Range& range, size_t* number)
   return false;
 }
 
-#if RDMA_NET_HAS_VERBS
-/// Reads `interface TransportOptions`; false with a RangeError pending.
-bool ReadOptions(const Napi::Value& value, stream::Options* stream,
-                 verbs::VerbsFabric::Options* verbs, loop::Pump::Options* pump) {
-  if (value.IsObject()) {
-    const auto given = value.As<Napi::Object>();
-    constexpr double kCountMax = std::numeric_limits<int32_t>::max();
-    constexpr double kMost = double{1ULL << 50};
-    size_t queue_pairs = verbs->queue_pairs_max;
-    size_t pinned_bytes = verbs->pinned_bytes_max;
-    size_t spin_us = pump->spin_us;
-    if (!ReadNumber(given, {"receiveBufferBytes", kReceiveBytesMin, kBufferBytesMax},
-                    &stream->receive.window_bytes) ||
-        !ReadNumber(given, {"sendBufferBytes", kSendBytesMin, kBufferBytesMax},
-                    &stream->send.ring_bytes) ||
-        !ReadNumber(given, {"pinnedBytesMax", kPinnedBytesMin, kMost}, &pinned_bytes) ||
-        !ReadNumber(given, {"queuePairsMax", 1, kCountMax}, &queue_pairs) ||
-        !ReadNumber(given, {"spinMicroseconds", 0, loop::Pump::kSpinMax}, &spin_us)) {
-      return false;
-    }
-    pump->spin_us = static_cast<uint32_t>(spin_us);
-    verbs->queue_pairs_max = static_cast<uint32_t>(queue_pairs);
-    verbs->pinned_bytes_max = pinned_bytes;
-  }
-  verbs->devices.send_bytes = stream->send.ring_bytes;
-  verbs->devices.receive_bytes = stream->receive.own_bytes;
+/// `interface TransportOptions`, whatever the fabric; what is not there was not given.
+struct GivenOptions {
+  stream::Options stream;
+  std::optional<uint64_t> pinned_bytes_max;
+  std::optional<uint32_t> connections_max;
+  loop::Pump::Options pump;
+};
+
+/// Reads an optional number into an optional; false with a RangeError pending.
+template <typename Number>
+bool ReadGiven(const Napi::Object& options, const Range& range, std::optional<Number>* number) {
+  if (options.Get(range.name).IsUndefined()) return true;
+  size_t given = 0;
+  if (!ReadNumber(options, range, &given)) return false;
+  *number = static_cast<Number>(given);
   return true;
+}
+
+/// False with a RangeError pending.
+bool ReadOptions(const Napi::Value& value, GivenOptions* options) {
+  if (!value.IsObject()) return true;
+  const auto given = value.As<Napi::Object>();
+  constexpr double kCountMax = std::numeric_limits<int32_t>::max();
+  constexpr double kMost = double{1ULL << 50};
+  size_t spin_us = 0;
+  if (!ReadNumber(given, {"receiveBufferBytes", kReceiveBytesMin, kBufferBytesMax},
+                  &options->stream.receive.window_bytes) ||
+      !ReadNumber(given, {"sendBufferBytes", kSendBytesMin, kBufferBytesMax},
+                  &options->stream.send.ring_bytes) ||
+      !ReadGiven(given, {"pinnedBytesMax", kPinnedBytesMin, kMost}, &options->pinned_bytes_max) ||
+      !ReadGiven(given, {"queuePairsMax", 1, kCountMax}, &options->connections_max) ||
+      !ReadNumber(given, {"spinMicroseconds", 0, loop::Pump::kSpinMax}, &spin_us)) {
+    return false;
+  }
+  options->pump.spin_us = static_cast<uint32_t>(spin_us);
+  return true;
+}
+
+/// Null with an exception pending.
+Napi::Value Refuse(Napi::Env env, const std::string& message) {
+  Napi::Error::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+#if RDMA_NET_HAS_VERBS
+std::unique_ptr<fabric::Fabric> CreateVerbs(const GivenOptions& given, fabric::Failure* failure) {
+  verbs::VerbsFabric::Options options;
+  if (given.pinned_bytes_max) options.pinned_bytes_max = *given.pinned_bytes_max;
+  if (given.connections_max) options.queue_pairs_max = *given.connections_max;
+  options.devices.send_bytes = given.stream.send.ring_bytes;
+  options.devices.receive_bytes = given.stream.receive.own_bytes;
+  return verbs::VerbsFabric::Create(options, failure);
+}
+#else
+std::unique_ptr<fabric::Fabric> CreateVerbs(const GivenOptions&, fabric::Failure* failure) {
+  *failure = {.status = Status::kNotBuilt};
+  return nullptr;
 }
 #endif
 
+std::unique_ptr<fabric::Fabric> CreateLocal(const GivenOptions& given, fabric::Failure* failure) {
+  local::LocalFabric::Options options;
+  if (given.pinned_bytes_max) options.memory_bytes_max = *given.pinned_bytes_max;
+  if (given.connections_max) options.connections_max = *given.connections_max;
+  return local::LocalFabric::Create(options, failure);
+}
+
+bool IsLocal(const Napi::Value& name) {
+  return name.IsString() && name.As<Napi::String>().Utf8Value() == "local";
+}
+
 Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-#if RDMA_NET_HAS_VERBS
-  stream::Options stream;
-  verbs::VerbsFabric::Options verbs;
-  loop::Pump::Options pump;
-  if (!ReadOptions(info[1], &stream, &verbs, &pump)) return env.Undefined();
-  fabric::Failure failure;
-  std::unique_ptr<fabric::Fabric> fabric = verbs::VerbsFabric::Create(verbs, &failure);
-  if (fabric == nullptr) {
-    Napi::Error::New(env, std::string("descriptors for RDMA: ") + std::strerror(failure.detail))
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
+  const bool local = IsLocal(info[0]);
+  GivenOptions options;
+  if (local) {
+    options.stream.receive.grown_buffers = kLocalBuffers;
+    options.stream.receive.grown_bytes_max = static_cast<size_t>(kBufferBytesMax);
   }
-  Transport* transport =
-      Transport::Create(env, std::move(fabric), stream, pump, info[0].As<Napi::Function>());
+  if (!ReadOptions(info[2], &options)) return env.Undefined();
+  fabric::Failure failure;
+  std::unique_ptr<fabric::Fabric> fabric =
+      local ? CreateLocal(options, &failure) : CreateVerbs(options, &failure);
+  if (fabric == nullptr) {
+    if (failure.status == Status::kNotBuilt) return Refuse(env, "rdma-net was built without it");
+    return Refuse(env, std::string("descriptors: ") + std::strerror(failure.detail));
+  }
+  Transport* transport = Transport::Create(env, std::move(fabric), options.stream, options.pump,
+                                           info[1].As<Napi::Function>());
   if (transport == nullptr) return env.Undefined();
-  return TransportObject(env, transport);
+  return TransportObject(env, transport, local);
+}
+
+Status ProbeVerbs() {
+#if RDMA_NET_HAS_VERBS
+  return verbs::VerbsFabric::Probe();
 #else
-  Napi::Error::New(env, "rdma-net was built without the headers of rdma-core")
-      .ThrowAsJavaScriptException();
-  return env.Undefined();
+  return Status::kNotBuilt;
 #endif
 }
 
 Napi::Value Probe(const Napi::CallbackInfo& info) {
-#if RDMA_NET_HAS_VERBS
-  return StatusValue(info, verbs::VerbsFabric::Probe());
-#else
-  return StatusValue(info, Status::kNotBuilt);
-#endif
+  return StatusValue(info, IsLocal(info[0]) ? Status::kOk : ProbeVerbs());
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -34,12 +34,15 @@ Napi::Object ConnectionInfoObject(Napi::Env env, const stream::Connection& conne
   const fabric::EndpointInfo hardware = connection.endpoint()->info();
   Napi::Object object = Napi::Object::New(env);
   object["device"] = hardware.device;
-  object["devicePort"] = hardware.device_port;
-  object["localGid"] = hardware.local_gid;
-  object["remoteGid"] = hardware.remote_gid;
-  object["queuePairNumber"] = hardware.queue_pair_number;
-  object["remoteQueuePairNumber"] = hardware.remote_queue_pair_number;
-  object["mtu"] = hardware.mtu_bytes;
+  // Shared memory has no port, and nothing of what a port has.
+  if (hardware.device_port != 0) {
+    object["devicePort"] = hardware.device_port;
+    object["localGid"] = hardware.local_gid;
+    object["remoteGid"] = hardware.remote_gid;
+    object["queuePairNumber"] = hardware.queue_pair_number;
+    object["remoteQueuePairNumber"] = hardware.remote_queue_pair_number;
+    object["mtu"] = hardware.mtu_bytes;
+  }
   object["peer"] = connection.peer_has_extension() ? "rdma-net" : "rsockets";
   Napi::Array features = Napi::Array::New(env);
   if (connection.peer_ends_buffers()) features[uint32_t{0}] = "buffer-end";

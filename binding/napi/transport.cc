@@ -28,6 +28,8 @@ constexpr uint32_t kFarewellBudget = 256;
 constexpr int32_t kNotInPlace = -1000;
 /// And KEPT.
 constexpr int32_t kKept = -1001;
+/// And SENT.
+constexpr int32_t kSent = -1002;
 constexpr size_t kInPlaceBytesMax = size_t{1} << 30;
 
 int32_t Negated(Status status) {
@@ -107,12 +109,12 @@ int32_t Transport::Connect(const fabric::Target& target) {
   return static_cast<int32_t>(id);
 }
 
-int32_t Transport::Listen(const fabric::Address& address, int backlog) {
+int32_t Transport::Listen(const fabric::Address& address, const fabric::ListenOptions& options) {
   if (ending_) return Negated(Status::kCanceled);
   const uint32_t id = TakeId();
   auto slot = std::make_unique<ListenerSlot>(this, id, ++listeners_made_);
   Failure failure;
-  slot->listener = fabric_->Listen(address, backlog, slot.get(), &failure);
+  slot->listener = fabric_->Listen(address, options, slot.get(), &failure);
   if (slot->listener == nullptr) {
     FreeId(id);
     return Negated(failure.status);
@@ -164,10 +166,12 @@ int32_t Transport::WriteInPlace(uint32_t id, std::span<const std::byte> source,
     status = found->WriteInPlace(source, std::move(*memory), &taken);
     return status == Status::kOk ? static_cast<int32_t>(taken) : Negated(status);
   }
-  std::shared_ptr<void> kept = found->can_copy(source.size()) ? nullptr : owner();
+  const bool at_once = found->endpoint()->posts_at_once();
+  std::shared_ptr<void> kept = !at_once && found->can_copy(source.size()) ? nullptr : owner();
   if (kept == nullptr) return kNotInPlace;
   status = found->WriteHeld(source, std::move(kept), &taken);
   if (status != Status::kOk) return Negated(status);
+  if (taken > 0 && found->TakeSentAtOnce()) return kSent;
   return taken > 0 ? kKept : 0;
 }
 

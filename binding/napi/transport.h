@@ -39,7 +39,7 @@ class Transport final : public stream::ConnectionObserver {
 
   /// An id, or a negated status.
   int32_t Connect(const fabric::Target& target);
-  int32_t Listen(const fabric::Address& address, int backlog);
+  int32_t Listen(const fabric::Address& address, const fabric::ListenOptions& options);
   fabric::Status Establish(uint32_t id);
   void Close(uint32_t id);
   void Reset(uint32_t id);

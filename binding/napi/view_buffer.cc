@@ -19,9 +19,13 @@ Napi::Value ViewBuffer(Napi::Env env, stream::View view) {
     static_cast<void>(slab.release());
     return {env, buffer};
   }
-  Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, view.bytes.size());
-  std::memcpy(copy.Data(), view.bytes.data(), view.bytes.size());
-  return copy;
+  void* data = nullptr;
+  // Neither can be had while the environment is being torn down, and then nobody will miss it.
+  if (napi_create_arraybuffer(env, view.bytes.size(), &data, &buffer) != napi_ok) {
+    return env.Undefined();
+  }
+  std::memcpy(data, view.bytes.data(), view.bytes.size());
+  return {env, buffer};
 }
 
 }  // namespace rdma_net::napi

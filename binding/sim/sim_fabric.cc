@@ -74,7 +74,8 @@ std::unique_ptr<fabric::Endpoint> SimFabric::Connect(const fabric::Target& targe
   return endpoint;
 }
 
-std::unique_ptr<fabric::Listener> SimFabric::Listen(const fabric::Address& address, int,
+std::unique_ptr<fabric::Listener> SimFabric::Listen(const fabric::Address& address,
+                                                    const fabric::ListenOptions&,
                                                     fabric::ListenerEvents* events,
                                                     Failure* failure) {
   *failure = {};

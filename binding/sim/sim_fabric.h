@@ -47,7 +47,8 @@ class SimFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Endpoint> Connect(const fabric::Target& target,
                                             fabric::EndpointEvents* events,
                                             fabric::Failure* failure) override;
-  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
+  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address,
+                                           const fabric::ListenOptions& options,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,

@@ -256,13 +256,20 @@ Status Connection::WriteHeld(std::span<const std::byte> source, std::shared_ptr<
                    [&] { return sender_.WriteHeld(source, std::move(owner)); });
 }
 
+bool Connection::TakeSentAtOnce() {
+  if (!sender_.idle() || !outbox_.posts_at_once()) return false;
+  sender_.TakeEnded();
+  return true;
+}
+
 void Connection::Flush() {
   sender_.Flush();
   Pump();
 }
 
 void Connection::SendKeepalive() {
-  if (state_ != State::kOpen || peer_end_ == Peer::kDisconnected || !outbox_.idle()) return;
+  if (state_ != State::kOpen || peer_end_ == Peer::kDisconnected) return;
+  if (outbox_.posts_at_once() || !outbox_.idle()) return;
   fabric::WriteRequest request;
   request.immediate =
       wire::EncodeImmediate(Operation::kControl, static_cast<uint32_t>(Control::kKeepalive));
@@ -307,8 +314,9 @@ void Connection::Pump() {
       !outbox_.Ring()) {
     return Break(outbox_.failure());
   }
+  TellProgress();
   if (state_ == State::kClosing) FinishClosing();
-  if (AwaitsSent()) outbox_.AwaitSent();
+  if (!outbox_.posts_at_once() && AwaitsSent()) outbox_.AwaitSent();
 }
 
 /// Whether something goes on only when more of what was posted is complete.
@@ -316,6 +324,14 @@ bool Connection::AwaitsSent() const {
   if (state_ != State::kOpen && state_ != State::kClosing) return false;
   const bool ends = state_ == State::kClosing || shut_ == Shut::kWanted || shut_ == Shut::kPosted;
   return ends || outbox_.has_revokes() || !outbox_.has_control_room() || sender_.awaits_sent();
+}
+
+/// What became of the writes, now that more of them has been posted or completed.
+void Connection::TellProgress() {
+  if (outbox_.posts_at_once()) sender_.Tidy();
+  if (state_ != State::kOpen) return;
+  if (sender_.TakeRoom()) Tell(kNewsWritable);
+  if (sender_.has_ended()) Tell(kNewsSent);
 }
 
 /// The last word, once all data is posted: shutdown; or disconnect, when we leave or nothing more
@@ -332,7 +348,19 @@ bool Connection::PostEnd() {
       Operation::kControl,
       static_cast<uint32_t>(goodbye_ ? Control::kDisconnect : Control::kShutdown));
   shut_ = Shut::kPosted;
-  return outbox_.PostControl(&request, Outbox::Kind::kEnd);
+  if (!outbox_.PostControl(&request, Outbox::Kind::kEnd)) return false;
+  if (outbox_.posts_at_once()) OnEndSent();
+  return true;
+}
+
+void Connection::OnEndSent() {
+  if (shut_ != Shut::kPosted) return;
+  shut_ = Shut::kDone;
+  if (state_ == State::kOpen) Tell(kNewsShutdownDone);
+}
+
+void Connection::OnRoom() {
+  Pump();
 }
 
 /// Closing: everything was sent and taken by the peer's device, so the endpoint can go.
@@ -364,9 +392,7 @@ void Connection::OnSent(uint64_t token) {
       keepalive_sent_ms_.reset();
       break;
     case Outbox::Kind::kEnd:
-      if (shut_ != Shut::kPosted) break;
-      shut_ = Shut::kDone;
-      if (state_ == State::kOpen) Tell(kNewsShutdownDone);
+      OnEndSent();
       break;
     case Outbox::Kind::kRevoke:
       OnRevoked();
@@ -375,11 +401,7 @@ void Connection::OnSent(uint64_t token) {
       receiver_.OnReleased();
       break;
   }
-  if (state_ != State::kOpen && state_ != State::kClosing) return;
   Pump();
-  if (state_ != State::kOpen) return;
-  if (sender_.TakeRoom()) Tell(kNewsWritable);
-  if (sender_.has_ended()) Tell(kNewsSent);
 }
 
 }  // namespace rdma_net::stream

@@ -98,7 +98,10 @@ class Connection final : public fabric::EndpointEvents {
   void Flush();
   /// Writes in place that ended since the last call.
   uint32_t TakeSentCount();
+  /// Whether all that was taken has been sent already, which kNewsSent then need not tell.
+  bool TakeSentAtOnce();
   /// Asks the peer's device for a sign of life, if nothing is under way that it must answer anyway.
+  /// Nothing where there is no device between the two: the end of the peer is seen there.
   void SendKeepalive();
   /// Gives the peer up when a keepalive has been without an answer for kKeepaliveAnswerMsMax.
   void CheckKeepalive();
@@ -127,6 +130,7 @@ class Connection final : public fabric::EndpointEvents {
   void OnMessage(uint32_t immediate, uint32_t bytes) override;
   void OnStray() override;
   void OnSent(uint64_t token) override;
+  void OnRoom() override;
   void OnBroken(fabric::Failure failure) override;
   void OnDisconnected() override;
   void OnReleased() override;
@@ -163,8 +167,10 @@ class Connection final : public fabric::EndpointEvents {
 
   /// Posts what is due: buffers and credits, data, the end. Called after every change.
   void Pump();
+  void TellProgress();
   [[nodiscard]] bool AwaitsSent() const;
   bool PostEnd();
+  void OnEndSent();
   void FinishClosing();
 
   Counters counters_;

@@ -44,7 +44,8 @@ size_t Connection::EncodeLocalData(
   wire::ConnectData data;
   receiver_.Describe(&data);
   data.has_extension = true;
-  data.features = wire::kFeatureBufferEnd;
+  // What is copied may as well come in pieces.
+  data.features = endpoint_->can_revoke() ? wire::kFeatureBufferEnd : 0;
   return wire::EncodeConnectData(data, out);
 }
 

@@ -25,13 +25,13 @@ bool Outbox::Note(const fabric::Failure& failure) {
 bool Outbox::PostData(fabric::WriteRequest* request, uint32_t bytes) {
   request->token = Token(Kind::kData, bytes);
   request->place_inline = bytes <= endpoint_->inline_bytes_max();
-  data_in_flight_++;
+  if (!posts_at_once_) data_in_flight_++;
   return Note(endpoint_->Post(*request));
 }
 
 bool Outbox::PostControl(fabric::WriteRequest* request, Kind kind) {
   request->token = Token(kind, 0);
-  control_in_flight_++;
+  if (!posts_at_once_) control_in_flight_++;
   return Note(endpoint_->Post(*request));
 }
 

@@ -40,12 +40,21 @@ class Outbox {
 
   explicit Outbox(Counters* counters) : counters_(counters) {}
 
-  void Attach(fabric::Endpoint* endpoint) { endpoint_ = endpoint; }
+  void Attach(fabric::Endpoint* endpoint) {
+    endpoint_ = endpoint;
+    posts_at_once_ = endpoint->posts_at_once();
+  }
+  /// Nothing that is posted is ever under way: its end is the end of posting it.
+  [[nodiscard]] bool posts_at_once() const { return posts_at_once_; }
 
   [[nodiscard]] bool has_data_room() const {
+    if (posts_at_once_) return endpoint_->TakeRoom();
     return data_in_flight_ + 2 * kControlMax + kRevokesMax < endpoint_->send_requests_max();
   }
-  [[nodiscard]] bool has_control_room() const { return control_in_flight_ < kControlMax; }
+  [[nodiscard]] bool has_control_room() const {
+    if (posts_at_once_) return endpoint_->TakeRoom();
+    return control_in_flight_ < kControlMax;
+  }
   [[nodiscard]] bool has_revoke_room() const { return revokes_in_flight_ < kRevokesMax; }
   [[nodiscard]] bool has_revokes() const { return revokes_in_flight_ > 0; }
   /// Nothing is under way that the peer should still get.
@@ -72,6 +81,7 @@ class Outbox {
 
   fabric::Endpoint* endpoint_ = nullptr;
   Counters* counters_;
+  bool posts_at_once_ = false;
   uint32_t data_in_flight_ = 0;
   uint32_t control_in_flight_ = 0;
   uint32_t revokes_in_flight_ = 0;

@@ -110,14 +110,13 @@ void Receiver::Grow() {
   streaming_ = true;
   BorrowCredits(options_.credits_of_stream);
   if (endpoint_->can_revoke() || own_.size() > kOwnBuffers) return;
-  // Slabs are for devices that can take them back. On others a connection has more of its own, as
-  // large as those of C rsockets.
+  // Slabs are for devices that can take them back. On others a connection has more of its own.
   fabric::Region region;
-  const size_t bytes = std::min(options_.window_bytes, 2 * fabric::Slab::kBytesDefault);
-  if (!endpoint_->Allocate(bytes, Access::kRemoteWrite, &region).ok()) return;
-  for (size_t at = 0; at < kOwnBuffers; at++) {
-    own_.push_back({.memory = {region.data + at * (bytes / kOwnBuffers), bytes / kOwnBuffers},
-                    .remote_key = region.remote_key});
+  const size_t count = options_.grown_buffers;
+  const size_t bytes = std::min(options_.window_bytes, options_.grown_bytes_max) / count;
+  if (!endpoint_->Allocate(count * bytes, Access::kRemoteWrite, &region).ok()) return;
+  for (size_t i = 0; i < count; i++) {
+    own_.push_back({.memory = {region.data + i * bytes, bytes}, .remote_key = region.remote_key});
   }
 }
 

@@ -19,6 +19,10 @@ struct ReceiveOptions {
   size_t own_bytes = size_t{8} * 1024;
   /// All buffers of a peer that streams, at least a slab.
   size_t window_bytes = size_t{1024} * 1024;
+  /// Where slabs cannot be had: how much of that in the end, and in how many buffers, at most
+  /// SendWindow::kSlots.
+  size_t grown_bytes_max = size_t{128} * 1024;
+  size_t grown_buffers = 2;
   /// Fewer bytes are copied rather than handed over: a view keeps all of its slab.
   uint32_t view_bytes_min = 16 * 1024;
   /// Credits that a peer gets, if they can be lent, when it streams, and when it uses them up.

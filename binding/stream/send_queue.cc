@@ -27,6 +27,22 @@ void SendQueue::WriteInPlace(std::span<const std::byte> source, Source memory) {
   written_ += source.size();
 }
 
+void SendQueue::Lend(std::span<const std::byte> source) {
+  assert(waiting_bytes() == 0);
+  pieces_.push_back(
+      {.begin = written_, .end = written_ + source.size(), .data = source.data(), .source = {}});
+  written_ += source.size();
+}
+
+size_t SendQueue::TakeBack() {
+  const auto left = static_cast<size_t>(waiting_bytes());
+  if (left == 0) return 0;
+  written_ = posted_;
+  pieces_.back().end = posted_;
+  PopComplete();
+  return left;
+}
+
 void SendQueue::Hold(std::span<const std::byte> source, std::shared_ptr<void> owner) {
   assert(held_.empty() && !source.empty());
   held_ = source;

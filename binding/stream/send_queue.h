@@ -12,9 +12,10 @@
 
 namespace rdma_net::stream {
 
-/// Memory of the program that may be sent from in place, kept until that is done.
+/// Memory of the program that may be sent from in place, kept until that is done. Where no key is
+/// needed, anything that keeps it will do.
 struct Source {
-  std::variant<fabric::SlabRef, fabric::RegistrationRef> memory;
+  std::variant<fabric::SlabRef, fabric::RegistrationRef, std::shared_ptr<void>> memory;
   uint32_t local_key = 0;
 };
 
@@ -46,6 +47,10 @@ class SendQueue {
   size_t Write(std::span<const std::byte> source);
   /// Takes all of it, by reference; only when has_room_in_place().
   void WriteInPlace(std::span<const std::byte> source, Source memory);
+  /// Takes all of it for the moment; what is not posted then is given back with TakeBack.
+  void Lend(std::span<const std::byte> source);
+  /// Ends a loan; returns the bytes that were not posted.
+  size_t TakeBack();
 
   /// Takes all of it, to be copied by Fill; only when nothing is held.
   void Hold(std::span<const std::byte> source, std::shared_ptr<void> owner);

@@ -7,6 +7,14 @@ namespace rdma_net::stream {
 
 using wire::Violation;
 
+namespace {
+
+/// Where posting takes the bytes, so many are worth a message of their own: gathering them with
+/// others would copy them once more.
+constexpr size_t kAtOnceBytesMin = size_t{8} * 1024;
+
+}  // namespace
+
 void Sender::Open(const wire::ConnectData& peer) {
   window_.emplace(peer);
   message_bytes_max_ =
@@ -39,13 +47,31 @@ void Sender::GiveMemory() {
 size_t Sender::Write(std::span<const std::byte> source, bool more) {
   size_t taken = 0;
   if (!source.empty() && queue_.held_bytes() == 0) {
-    TakeMemory();
-    taken = queue_.Write(source);
-    counters_->bytes_sent_copied += taken;
+    if (outbox_->posts_at_once() && (!more || source.size() >= kAtOnceBytesMin)) {
+      taken = WriteAtOnce(source);
+    }
+    if (taken < source.size()) {
+      TakeMemory();
+      const size_t copied = queue_.Write(source.subspan(taken));
+      counters_->bytes_sent_copied += copied;
+      taken += copied;
+    }
   }
   writer_waits_ = taken < source.size();
   // When it is full, what is held back for more must go, or there would never be room.
   corked_ = more && !writer_waits_;
+  return taken;
+}
+
+/// Posts from where the bytes are what the peer has room for.
+size_t Sender::WriteAtOnce(std::span<const std::byte> source) {
+  corked_ = false;
+  if (!Pump() || queue_.waiting_bytes() > 0) return 0;
+  queue_.Lend(source);
+  // The bytes count as posted; the next Pump tells that they were not.
+  failed_ = !Pump();
+  const size_t taken = source.size() - queue_.TakeBack();
+  counters_->bytes_sent_in_place += taken;
   return taken;
 }
 
@@ -62,6 +88,7 @@ size_t Sender::WriteHeld(std::span<const std::byte> source, std::shared_ptr<void
   corked_ = false;
   writer_waits_ = queue_.held_bytes() > 0;
   if (writer_waits_) return 0;
+  if (outbox_->posts_at_once()) return WriteInPlace(source, {.memory = std::move(owner)});
   TakeMemory();
   queue_.Hold(source, std::move(owner));
   return source.size();
@@ -72,6 +99,7 @@ Violation Sender::OnUpdate(uint32_t value, uint32_t written, std::span<std::byte
 }
 
 bool Sender::Pump() {
+  if (failed_) return false;
   for (;;) {
     counters_->bytes_sent_copied += queue_.Fill();
     if (queue_.waiting_bytes() == 0 || !outbox_->has_data_room()) return true;
@@ -92,6 +120,7 @@ bool Sender::Pump() {
     request.immediate = wire::EncodeImmediate(wire::Operation::kData,
                                               message.bytes | (ends ? wire::kBufferEndBit : 0));
     if (!outbox_->PostData(&request, message.bytes)) return false;
+    if (outbox_->posts_at_once()) queue_.Complete(message.bytes);
     stalled_ = false;
     counters_->messages_sent++;
     counters_->bytes_sent += message.bytes;

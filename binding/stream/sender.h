@@ -65,6 +65,10 @@ class Sender {
   [[nodiscard]] bool awaits_sent() const;
   /// Writes in place that came to an end.
   [[nodiscard]] bool has_ended() const { return queue_.has_ended(); }
+  /// Nothing that was taken is still needed.
+  [[nodiscard]] bool idle() const { return queue_.idle() && queue_.held_bytes() == 0; }
+  /// Gives send memory back that nothing is in.
+  void Tidy() { GiveMemory(); }
   uint32_t TakeEnded() { return queue_.TakeEnded(); }
 
   /// Nobody is there any more to send to.
@@ -73,6 +77,7 @@ class Sender {
   void Clear() { queue_ = {}; }
 
  private:
+  size_t WriteAtOnce(std::span<const std::byte> source);
   [[nodiscard]] bool EndsBuffer(uint32_t message_bytes, uint32_t room) const;
   void TakeMemory();
   /// Gives the ring back when nothing is in it.
@@ -90,6 +95,8 @@ class Sender {
   bool corked_ = false;
   bool writer_waits_ = false;
   bool stalled_ = false;
+  /// Posting has failed: the endpoint is of no use any more.
+  bool failed_ = false;
 };
 
 }  // namespace rdma_net::stream

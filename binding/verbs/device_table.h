@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "system/event_set.h"
 #include "verbs/budget.h"
 #include "verbs/device.h"
-#include "verbs/event_set.h"
 #include "verbs/library.h"
 #include "verbs/registration.h"
 #include "verbs/worker.h"
@@ -23,7 +23,7 @@ namespace rdma_net::verbs {
 ///        +-----------------------+
 class DeviceTable {
  public:
-  DeviceTable(EventSet* events, Worker* worker, Budget* budget, Registrar* registrar,
+  DeviceTable(system::EventSet* events, Worker* worker, Budget* budget, Registrar* registrar,
               const DeviceOptions& options)
       : events_(events),
         worker_(worker),
@@ -93,7 +93,7 @@ class DeviceTable {
   void OnContexts(ibv_context** contexts, const std::function<void()>& then);
   [[nodiscard]] std::vector<ibv_context*> AllContexts() const;
 
-  EventSet* events_;
+  system::EventSet* events_;
   Worker* worker_;
   Budget* budget_;
   Registrar* registrar_;

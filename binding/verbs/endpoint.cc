@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "verbs/address.h"
+#include "system/address.h"
 #include "verbs/failures.h"
 #include "verbs/verbs_fabric.h"
 
@@ -63,12 +63,12 @@ void Endpoint::Start(const fabric::Target& target) {
   sockaddr_storage remote{};
   sockaddr_storage local{};
   const bool bound = !target.local_host.empty() || target.local_port != 0;
-  ParseAddress(target.remote.host, target.remote.port, &remote);
+  system::ParseAddress(target.remote.host, target.remote.port, &remote);
   if (target.local_host.empty()) {
     local.ss_family = remote.ss_family;
     reinterpret_cast<sockaddr_in*>(&local)->sin_port = htons(target.local_port);
   } else {
-    ParseAddress(target.local_host, target.local_port, &local);
+    system::ParseAddress(target.local_host, target.local_port, &local);
   }
   const Library& library = fabric_->library();
   if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
@@ -297,11 +297,11 @@ uint32_t Endpoint::inline_bytes_max() const {
 }
 
 fabric::Address Endpoint::local_address() const {
-  return gone() ? fabric::Address{} : FormatAddress(&id_->route.addr.src_addr);
+  return gone() ? fabric::Address{} : system::FormatAddress(&id_->route.addr.src_addr);
 }
 
 fabric::Address Endpoint::remote_address() const {
-  return gone() ? fabric::Address{} : FormatAddress(&id_->route.addr.dst_addr);
+  return gone() ? fabric::Address{} : system::FormatAddress(&id_->route.addr.dst_addr);
 }
 
 fabric::EndpointInfo Endpoint::info() const {

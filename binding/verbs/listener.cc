@@ -3,7 +3,7 @@
 #include <cassert>
 #include <cerrno>
 
-#include "verbs/address.h"
+#include "system/address.h"
 #include "verbs/failures.h"
 #include "verbs/verbs_fabric.h"
 
@@ -25,7 +25,7 @@ void Listener::Start(const fabric::Address& address, int backlog) {
 
 Failure Listener::Listen(const fabric::Address& address, int backlog) {
   sockaddr_storage local{};
-  ParseAddress(address.host, address.port, &local);
+  system::ParseAddress(address.host, address.port, &local);
   const Library& library = fabric_->library();
   if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
     id_ = nullptr;

@@ -112,7 +112,7 @@ Failure QueuePair::Ring() {
 }
 
 Failure QueuePair::Post(const fabric::WriteRequest& request) {
-  std::array<ibv_sge, 2> segments;
+  std::array<ibv_sge, 2> segments{};
   size_t count = 0;
   for (const fabric::Segment& segment : request.segments) {
     if (segment.bytes == 0) continue;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "verbs/clock.h"
+#include "system/clock.h"
 
 namespace rdma_net::verbs {
 
@@ -71,7 +71,7 @@ void SlabPool::Give(PooledSlab* slab) {
 
 bool SlabPool::Tidy() {
   if (chunks_.size() < 2) return false;
-  const uint64_t now_ms = NowMs();
+  const uint64_t now_ms = system::NowMs();
   if (now_ms - period_began_ms_ < kPeriodMs) return true;
   const size_t used = chunks_.size() - unused_chunks_;
   // One stays, so that the next who streams has no need to wait.
@@ -98,7 +98,7 @@ void SlabPool::SetIdle(bool idle) {
 }
 
 void SlabPool::Grow() {
-  if (growing_ || NowMs() < next_growth_ms_) return;
+  if (growing_ || system::NowMs() < next_growth_ms_) return;
   // Connections come first: slabs leave them a part of what may be pinned.
   if (!budget_->Pin(sizes_.chunk_bytes(), budget_->pinned_bytes_max() / sizes_.spare_parts).ok())
     return;
@@ -114,7 +114,7 @@ void SlabPool::Grow() {
 void SlabPool::OnGrown(std::unique_ptr<ChunkRegistration> registration) {
   growing_ = false;
   if (registration == nullptr) {
-    next_growth_ms_ = NowMs() + kGrowthPauseMs;
+    next_growth_ms_ = system::NowMs() + kGrowthPauseMs;
     return;
   }
   auto chunk = std::make_unique<SlabChunk>(this, std::move(registration), sizes_.slab_bytes);

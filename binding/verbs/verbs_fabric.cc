@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "verbs/address.h"
+#include "system/address.h"
 #include "verbs/failures.h"
 
 namespace rdma_net::verbs {
@@ -134,9 +134,9 @@ std::unique_ptr<fabric::Endpoint> VerbsFabric::Connect(const fabric::Target& tar
                                                        fabric::EndpointEvents* events,
                                                        Failure* failure) {
   sockaddr_storage parsed{};
-  if (!ParseAddress(target.remote.host, target.remote.port, &parsed) ||
+  if (!system::ParseAddress(target.remote.host, target.remote.port, &parsed) ||
       (!target.local_host.empty() &&
-       !ParseAddress(target.local_host, target.local_port, &parsed))) {
+       !system::ParseAddress(target.local_host, target.local_port, &parsed))) {
     *failure = {.status = Status::kInvalidArgument};
     return nullptr;
   }
@@ -149,21 +149,22 @@ std::unique_ptr<fabric::Endpoint> VerbsFabric::Connect(const fabric::Target& tar
   return endpoint;
 }
 
-std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& address, int backlog,
+std::unique_ptr<fabric::Listener> VerbsFabric::Listen(const fabric::Address& address,
+                                                      const fabric::ListenOptions& options,
                                                       fabric::ListenerEvents* events,
                                                       Failure* failure) {
   sockaddr_storage parsed{};
-  if (!ParseAddress(address.host, address.port, &parsed)) {
+  if (!system::ParseAddress(address.host, address.port, &parsed)) {
     *failure = {.status = Status::kInvalidArgument};
     return nullptr;
   }
   auto listener = std::make_unique<Listener>(this, events);
-  WhenOpen(
-      [listener = listener.get(), address, backlog, alive = listener->alive()](Failure opened) {
-        if (alive.expired()) return;
-        if (opened.ok()) return listener->Start(address, backlog);
-        listener->Fail(opened);
-      });
+  WhenOpen([listener = listener.get(), address, backlog = options.backlog,
+            alive = listener->alive()](Failure opened) {
+    if (alive.expired()) return;
+    if (opened.ok()) return listener->Start(address, backlog);
+    listener->Fail(opened);
+  });
   return listener;
 }
 
@@ -281,7 +282,7 @@ void VerbsFabric::LoseDevice(ibv_context* context) {
 
 bool VerbsFabric::Tidy() {
   if (closing_) return false;
-  const uint64_t now_ms = NowMs();
+  const uint64_t now_ms = system::NowMs();
   while (!awaiting_.empty()) {
     const std::shared_ptr<Endpoint*> endpoint = awaiting_.front().endpoint.lock();
     if (endpoint != nullptr && now_ms - awaiting_.front().since_ms < kAnswerMsMax) break;

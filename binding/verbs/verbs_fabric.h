@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "system/clock.h"
+#include "system/event_set.h"
+#include "system/file_descriptor.h"
 #include "verbs/budget.h"
-#include "verbs/clock.h"
 #include "verbs/device_table.h"
 #include "verbs/endpoint.h"
-#include "verbs/event_set.h"
-#include "verbs/file_descriptor.h"
 #include "verbs/library.h"
 #include "verbs/listener.h"
 #include "verbs/registration.h"
@@ -61,12 +61,13 @@ class VerbsFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Endpoint> Connect(const fabric::Target& target,
                                             fabric::EndpointEvents* events,
                                             fabric::Failure* failure) override;
-  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
+  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address,
+                                           const fabric::ListenOptions& options,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) override;
-  [[nodiscard]] uint64_t now_ms() const override { return NowMs(); }
+  [[nodiscard]] uint64_t now_ms() const override { return system::NowMs(); }
   [[nodiscard]] bool open() const override { return open_ == Open::kYes; }
   [[nodiscard]] std::string open_error() const override { return open_error_; }
   [[nodiscard]] fabric::FabricStats stats() const override;
@@ -83,7 +84,7 @@ class VerbsFabric final : public fabric::Fabric {
   void RemoveEndpoint(rdma_cm_id* id) { endpoints_.erase(id); }
   /// An endpoint that was released waits for the peer's answer to its disconnect, for a while.
   void AwaitAnswer(std::weak_ptr<Endpoint*> endpoint) {
-    awaiting_.push_back({.endpoint = std::move(endpoint), .since_ms = NowMs()});
+    awaiting_.push_back({.endpoint = std::move(endpoint), .since_ms = system::NowMs()});
   }
   void AddListener(rdma_cm_id* id, Listener* listener) { listeners_[id] = listener; }
   void RemoveListener(rdma_cm_id* id) { listeners_.erase(id); }
@@ -110,9 +111,9 @@ class VerbsFabric final : public fabric::Fabric {
   void FinishClose();
   void CloseChannel();
 
-  EventSet events_;
+  system::EventSet events_;
   /// Looks after sends that nobody waits for.
-  FileDescriptor timer_;
+  system::FileDescriptor timer_;
   bool timer_runs_ = false;
   /// Polls that have found something without a look at events_.
   uint32_t polls_without_look_ = 0;

@@ -7,7 +7,7 @@
 #include <functional>
 #include <mutex>
 
-#include "verbs/file_descriptor.h"
+#include "system/file_descriptor.h"
 
 namespace rdma_net::verbs {
 
@@ -45,7 +45,7 @@ class Worker {
   /// With the mutex held.
   void AddFinished(Finish finish);
 
-  FileDescriptor finished_fd_;
+  system::FileDescriptor finished_fd_;
   /// Jobs given and not yet finished; only used on the loop thread.
   size_t pending_ = 0;
 

@@ -10,11 +10,16 @@ export interface Command {
   readonly args?: readonly string[];
   /** A folder of the host, where the command starts; the lab's own working folder if absent. */
   readonly cwd?: string;
-  /** Added to PATH, HOME, CI and TERM=dumb. */
+  /** Added to PATH, HOME, CI, TERM=dumb and RDMA_NET_TRANSPORTS=rdma. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 const inherited = ['HOME', 'CI', 'LANG', 'LC_ALL', 'TZ'];
+/**
+ * The programs of most tests are on one host, and would meet over shared memory: the lab is there
+ * for RDMA.
+ */
+const transports = { RDMA_NET_TRANSPORTS: 'rdma' };
 const administratorPath = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 
 /**
@@ -43,7 +48,7 @@ function environment(env: Readonly<Record<string, string>>): Readonly<Record<str
     return value === undefined ? [] : [[name, value] as const];
   });
   const path = [process.env['PATH'], administratorPath, '/run/lab/bin'].filter(Boolean).join(':');
-  return { ...Object.fromEntries(passed), PATH: path, TERM: 'dumb', ...env };
+  return { ...Object.fromEntries(passed), PATH: path, TERM: 'dumb', ...transports, ...env };
 }
 
 /**

@@ -6,23 +6,22 @@ namespace simulation {
 
 using stream::Connection;
 
-Pair::Pair(sim::SimFabric* sim, uint64_t number, const Habits& client_habits,
+Pair::Pair(const Network& network, uint64_t number, const Habits& client_habits,
            const Habits& server_habits)
-    : client(sim, true, number, client_habits),
-      server(sim, false, number, server_habits),
-      port_(static_cast<uint16_t>(1 + number)) {
+    : client(network.client, network.take_slab, true, number, client_habits),
+      server(network.server, network.take_slab, false, number, server_habits) {
   client.peer = &server;
   server.peer = &client;
 }
 
-void Pair::Connect(fabric::Fabric* fabric, const stream::Options& options) {
+void Pair::Connect(const Network& network, const fabric::Address& address,
+                   const stream::Options& options) {
   options_ = options;
   fabric::Failure failure;
-  const fabric::Address address = {.host = "10.0.0.2", .port = port_, .ipv6 = false};
-  listener_ = fabric->Listen(address, 1, this, &failure);
+  listener_ = network.server->Listen(address, {}, this, &failure);
   auto connection = std::make_unique<Connection>(0, options_, &client);
-  auto endpoint = fabric->Connect({.remote = address, .local_host = {}, .local_port = 0},
-                                  connection.get(), &failure);
+  auto endpoint = network.client->Connect({.remote = address, .local_host = {}, .local_port = 0},
+                                          connection.get(), &failure);
   if (endpoint == nullptr) return;
   client.connection = std::move(connection);
   client.connection->Start(std::move(endpoint));
@@ -31,6 +30,11 @@ void Pair::Connect(fabric::Fabric* fabric, const stream::Options& options) {
 void Pair::OnRequest(std::unique_ptr<fabric::Endpoint> endpoint, std::span<const std::byte> data) {
   server.connection = std::make_unique<Connection>(1, options_, &server);
   server.connection->Accept(std::move(endpoint), data);
+}
+
+void Pair::Crash(bool client_side) {
+  (client_side ? client : server).connection.reset();
+  if (!client_side) listener_.reset();
 }
 
 void Pair::Act(Random& random, bool finish) {

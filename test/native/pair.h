@@ -10,10 +10,17 @@
 
 namespace simulation {
 
+/// What two programs have to connect over.
+struct Network {
+  fabric::Fabric* client;
+  fabric::Fabric* server;
+  TakeSlab take_slab;
+};
+
 /// Two programs with one connection between them.
 class Pair final : public fabric::ListenerEvents {
  public:
-  Pair(sim::SimFabric* sim, uint64_t number, const Habits& client, const Habits& server);
+  Pair(const Network& network, uint64_t number, const Habits& client, const Habits& server);
   Pair(const Pair&) = delete;
   Pair& operator=(const Pair&) = delete;
   Pair(Pair&&) = delete;
@@ -23,7 +30,12 @@ class Pair final : public fabric::ListenerEvents {
   Program client;
   Program server;
 
-  void Connect(fabric::Fabric* fabric, const stream::Options& options);
+  /// @param network that the connection is made over: the same, or something in front of it
+  void Connect(const Network& network, const fabric::Address& address,
+               const stream::Options& options);
+  /// One side is gone from one moment to the next, before its fabric.
+  void Crash(bool client_side);
+  void ReleaseListener() { listener_->Release(); }
   void Act(Random& random, bool finish);
 
   [[nodiscard]] bool done() const;
@@ -41,7 +53,6 @@ class Pair final : public fabric::ListenerEvents {
 
  private:
   stream::Options options_;
-  uint16_t port_;
   std::unique_ptr<fabric::Listener> listener_;
 };
 

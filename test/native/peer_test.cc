@@ -63,6 +63,7 @@ class Peer final : public fabric::EndpointEvents {
   void OnMessage(uint32_t immediate, uint32_t) override { messages.push_back(immediate); }
   void OnStray() override {}
   void OnSent(uint64_t) override {}
+  void OnRoom() override {}
   void OnBroken(fabric::Failure) override {}
   void OnDisconnected() override { disconnected = true; }
   void OnReleased() override { endpoint.reset(); }
@@ -95,7 +96,7 @@ class World final : public stream::ConnectionObserver, public fabric::ListenerEv
   explicit World(std::function<void(ConnectData*)> forge = nullptr) {
     if (forge) peer.forge = std::move(forge);
     fabric::Failure failure;
-    listener_ = fabric_.Listen({.host = "10.0.0.2", .port = 2, .ipv6 = false}, 1, this, &failure);
+    listener_ = fabric_.Listen({.host = "10.0.0.2", .port = 2, .ipv6 = false}, {}, this, &failure);
     peer.endpoint = fabric_.Connect({.remote = {.host = "10.0.0.2", .port = 2, .ipv6 = false},
                                      .local_host = {},
                                      .local_port = 0},

@@ -53,11 +53,12 @@ std::unique_ptr<fabric::Endpoint> PlantedFabric::Connect(const fabric::Target& t
   return planted;
 }
 
-std::unique_ptr<fabric::Listener> PlantedFabric::Listen(const fabric::Address& address, int backlog,
+std::unique_ptr<fabric::Listener> PlantedFabric::Listen(const fabric::Address& address,
+                                                        const fabric::ListenOptions& options,
                                                         fabric::ListenerEvents* events,
                                                         Failure* failure) {
   wrappers_.push_back(std::make_unique<RequestWrapper>(this, events));
-  return inner_->Listen(address, backlog, wrappers_.back().get(), failure);
+  return inner_->Listen(address, options, wrappers_.back().get(), failure);
 }
 
 PlantedEndpoint::PlantedEndpoint(PlantedFabric* owner, fabric::EndpointEvents* events)

@@ -52,7 +52,8 @@ class PlantedFabric final : public fabric::Fabric {
   std::unique_ptr<fabric::Endpoint> Connect(const fabric::Target& target,
                                             fabric::EndpointEvents* events,
                                             fabric::Failure* failure) override;
-  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address, int backlog,
+  std::unique_ptr<fabric::Listener> Listen(const fabric::Address& address,
+                                           const fabric::ListenOptions& options,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,
@@ -143,6 +144,7 @@ class PlantedEndpoint final : public fabric::Endpoint, public fabric::EndpointEv
   }
   void OnStray() override { events_->OnStray(); }
   void OnSent(uint64_t token) override;
+  void OnRoom() override { events_->OnRoom(); }
   void OnBroken(fabric::Failure failure) override { events_->OnBroken(failure); }
   void OnDisconnected() override { events_->OnDisconnected(); }
   /// Destroys this endpoint.

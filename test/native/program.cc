@@ -122,12 +122,14 @@ void Program::WriteCopied(Random& random, uint64_t bytes) {
 bool Program::PrepareChunk(Random& random) {
   if (next_.slab) return true;
   if (!next_.memory) {
-    if (random() % 2 == 0) next_.slab = fabric_->TakeSlab();
+    if (random() % 2 == 0 && take_slab_) next_.slab = take_slab_();
     if (next_.slab) return true;
     next_.memory = std::make_shared<std::vector<std::byte>>(1 + random() % 3000);
     // The memory lives until the fabric says that nothing is registered any more.
     next_.registration = fabric_->Register(*next_.memory, [kept = next_.memory] {});
   }
+  // Where nothing has to be registered, there is no registration.
+  if (!next_.registration) return false;
   const fabric::Endpoint* endpoint = connection->endpoint();
   return endpoint != nullptr && endpoint->LocalKey(*next_.registration).has_value();
 }

@@ -2,13 +2,15 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "fabric/fabric.h"
 #include "fabric/memory.h"
-#include "sim/sim_fabric.h"
 #include "stream/connection.h"
 
 namespace simulation {
@@ -46,13 +48,22 @@ struct Habits {
   Ending ending = Ending::kShutdownFirst;
 };
 
+/// A slab for a program to write from in place; empty when there is none.
+using TakeSlab = std::function<fabric::SlabRef()>;
+
 /// One end of a connection, and the program that uses it as a socket would: it reads and writes
 /// when it was told that it can, and not otherwise. The bytes of its stream can be computed.
 class Program final : public stream::ConnectionObserver {
  public:
+  /// @param take_slab where its slabs come from; null where there are none
   /// @param seed tells the streams of different connections apart
-  Program(sim::SimFabric* fabric, bool active, uint64_t seed, const Habits& habits)
-      : habits_(habits), fabric_(fabric), active_(active), seed_(seed) {}
+  Program(fabric::Fabric* fabric, TakeSlab take_slab, bool active, uint64_t seed,
+          const Habits& habits)
+      : habits_(habits),
+        fabric_(fabric),
+        take_slab_(std::move(take_slab)),
+        active_(active),
+        seed_(seed) {}
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   Program(Program&&) = delete;
@@ -125,7 +136,8 @@ class Program final : public stream::ConnectionObserver {
   [[nodiscard]] std::byte Byte(uint64_t position, bool active) const;
 
   Habits habits_;
-  sim::SimFabric* fabric_;
+  fabric::Fabric* fabric_;
+  TakeSlab take_slab_;
   bool has_news_ = false;
   bool active_;
   uint64_t seed_;

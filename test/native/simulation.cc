@@ -73,10 +73,14 @@ Simulation::Simulation(uint64_t seed, const Trouble& trouble, const Wrap& wrap)
     // If both waited for the other to end, neither would.
     const Habits client = RandomHabits(true);
     const Habits server = RandomHabits(EndsFirst(client.ending));
-    pairs_.push_back(std::make_unique<Pair>(&sim_, number, client, server));
+    const Network plain = {
+        .client = &sim_, .server = &sim_, .take_slab = [this] { return sim_.TakeSlab(); }};
+    pairs_.push_back(std::make_unique<Pair>(plain, number, client, server));
     if (trouble.hostile) pairs_.back()->client.ExpectAnything();
     if (trouble.hostile) pairs_.back()->server.ExpectAnything();
-    pairs_.back()->Connect(fabric_, options);
+    const auto port = static_cast<uint16_t>(1 + number);
+    pairs_.back()->Connect({.client = fabric_, .server = fabric_, .take_slab = nullptr},
+                           {.host = "10.0.0.2", .port = port, .ipv6 = false}, options);
   }
 }
 

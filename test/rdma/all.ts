@@ -10,7 +10,7 @@ import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
 import { environmentTests } from './environments';
 import { fairnessTests } from './fairness';
-import { fallbackTests } from './fallback';
+import { fallbackTests, missingRdmaTests } from './fallback';
 import { hostileTests } from './hostile';
 import { httpTests } from './http';
 import { inPlaceTests } from './in-place';
@@ -18,6 +18,7 @@ import { interopTests } from './interop';
 import { keepaliveTests } from './keepalive';
 import { limitsTests } from './limits';
 import { loopDelayTests } from './loop-delay';
+import { lab } from './place';
 import { killLeftovers } from './program';
 import { scaleTests } from './scale';
 import { transferTests } from './transfers';
@@ -25,21 +26,27 @@ import { transferTests } from './transfers';
 const groups: Record<string, () => void> = {
   interop: interopTests,
   curl: curlTests,
-  transfers: transferTests,
-  fairness: fairnessTests,
-  http: httpTests,
-  counters: countersTests,
-  'in-place': inPlaceTests,
+  transfers: () => transferTests(lab),
+  fairness: () => fairnessTests(lab),
+  http: () => httpTests(lab),
+  counters: () => countersTests(lab),
+  'in-place': () => inPlaceTests(lab),
   scale: scaleTests,
   keepalive: keepaliveTests,
-  'loop-delay': loopDelayTests,
+  'loop-delay': () => loopDelayTests(lab),
   limits: limitsTests,
-  environments: environmentTests,
+  environments: () => environmentTests(lab),
   hostile: hostileTests,
-  fallback: fallbackTests,
+  fallback: () => {
+    fallbackTests(lab);
+    missingRdmaTests();
+  },
   // Last: it takes the device away.
   'device-loss': deviceLossTests,
 };
+
+// Both ends of most tests are in one guest: shared memory would be faster, and is not meant here.
+process.env.RDMA_NET_TRANSPORTS = 'rdma';
 
 t.setTimeout(0);
 t.afterEach(killLeftovers);

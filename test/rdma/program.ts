@@ -95,6 +95,12 @@ export class Child {
     this.#child.kill(signal);
   }
 
+  /** Resolves when it has ended, with the signal that ended it, if one did. */
+  async ended(): Promise<NodeJS.Signals | null> {
+    await this.#ended;
+    return this.#child.signalCode;
+  }
+
   /** Ends the program's input, and resolves with its exit status and what it wrote to stderr. */
   async end(): Promise<{ code: number | null; stderr: string }> {
     this.#child.stdin?.end();
@@ -107,7 +113,7 @@ export class Child {
   }
 }
 
-/** A Node program of test/rdma/programs. */
+/** A Node program of test/rdma/programs, or of elsewhere if its path is absolute. */
 export class Program extends Child {
   constructor(name: string, options: ProgramOptions = {}) {
     const command = [
@@ -115,7 +121,7 @@ export class Program extends Child {
       process.execPath,
       ...(options.flags ?? []),
       ...(options.preload === false ? [] : ['--require', preload]),
-      path.join(__dirname, 'programs', `${name}.js`),
+      path.resolve(__dirname, 'programs', `${name}.js`),
       ...(options.args ?? []),
     ];
     // An emulated processor is 25 times slower than the default head start is made for.

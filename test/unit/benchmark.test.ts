@@ -2,6 +2,10 @@
 import t from 'tap';
 import { rateOfIbWriteBw, secondsOfRstream } from '../../benchmarks/contestants';
 import { hottest } from '../../benchmarks/cpu-profile';
+import type { LocalRow } from '../../benchmarks/local-compare';
+import { LOCAL, TCP } from '../../benchmarks/local-contestants';
+import * as localReport from '../../benchmarks/local-report';
+import { localWorkloads } from '../../benchmarks/local-workloads';
 import { pairwise, rotated, showSpread, spreadOf } from '../../benchmarks/statistics';
 import type { TransferRow } from '../../benchmarks/transfer-compare';
 import { goalsOf, linesOf, showGoal } from '../../benchmarks/transfer-report';
@@ -134,5 +138,30 @@ t.test('a profile gives the functions that take most of the time, the hottest fi
   const started = hottest(profile, 1, 'write');
   t.match(started, [{ where: 'write dist/lib/handle.js:10' }]);
   t.equal(started[0]?.share.toFixed(3), '0.778', 'what was before does not count');
+  t.end();
+});
+
+t.test('what is hoped for on one machine is reached, reached at least, or missed', (t) => {
+  const verdict = (name: string, ratios: number[]): unknown => {
+    const workloads = localWorkloads.filter((workload) => workload.name === name);
+    const row = (contestant: string, round: number, figure: number): LocalRow => {
+      return { workload: name, contestant, round, figure, cpuSeconds: 1 };
+    };
+    const rows = ratios.flatMap((ratio, round) => [
+      row(TCP, round, 50 * (round + 1)),
+      row(LOCAL, round, ratio * 50 * (round + 1)),
+    ]);
+    t.equal(localReport.linesOf(rows, workloads).length, 3, 'a header, and a line for each');
+    const goals = localReport.goalsOf(rows, workloads);
+    t.equal(goals.length, 1);
+    return goals[0]?.verdict;
+  };
+  t.equal(verdict('64 KiB writes', [1, 3, 4]), 'reached');
+  t.equal(verdict('64 KiB writes', [1, 2, 4]), 'least');
+  t.equal(verdict('64 KiB writes', [1, 1.9, 4]), 'missed');
+  t.equal(verdict('64 B round trip', [0.4, 0.5, 1]), 'reached', 'less is better');
+  t.equal(verdict('64 B round trip', [0.4, 0.8, 1]), 'least');
+  t.equal(verdict('64 B round trip', [0.4, 0.9, 1]), 'missed');
+  t.equal(verdict('https hello world, 32 connections', [0.99]), 'missed');
   t.end();
 });

@@ -73,7 +73,7 @@ t.test('NODE_OPTIONS keeps what it holds, and takes any path', (t) => {
 t.test('doctor ends with the verdict, and its status tells it', async (t) => {
   const result = await runNode([cli, 'doctor']);
   const usable = result.code === 0;
-  t.match(result.stdout, usable ? /Sockets will use RDMA/ : /Sockets will use TCP/);
+  t.match(result.stdout, usable ? / use RDMA to peers that can/ : / use TCP/);
   const off = await runNode([cli, 'doctor'], { RDMA_NET: 'off' });
   t.equal(off.code, 1);
   t.match(off.stdout, /mode-off: RDMA is switched off/);

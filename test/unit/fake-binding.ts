@@ -1,30 +1,64 @@
-/** The binding around the fake transport. */
+/** The binding around the fake transports. */
 
-import type { Binding, EventsCallback, Transport, TransportOptions } from '../../lib/native';
+import type {
+  Binding,
+  EventsCallback,
+  FabricName,
+  Transport,
+  TransportOptions,
+} from '../../lib/native';
 import { Status } from '../../lib/status';
 import { FakeTransport } from './fake-transport';
 
-/** A binding with one transport, which can be had before it is made. */
-export class FakeBinding implements Binding {
-  readonly hasVerbs = true;
+/** One fabric of a {@link FakeBinding}. */
+export class FakeFabric {
   /** What `probe` returns. */
   status: Status = Status.Ok;
   probes = 0;
+  /** What `createTransport` throws, if it does. */
+  createError: Error | undefined;
   transport: FakeTransport | undefined;
   options: TransportOptions | undefined;
   /** Called with the transport when it is made. */
   onTransport: ((transport: FakeTransport) => void) | undefined;
 
-  probe(): Status {
-    this.probes++;
-    return this.status;
-  }
+  constructor(readonly name: FabricName) {}
 
-  createTransport(onEvents: EventsCallback, options: TransportOptions): Transport {
+  create(onEvents: EventsCallback, options: TransportOptions): FakeTransport {
     if (this.transport !== undefined) throw new Error('one transport an environment');
+    if (this.createError !== undefined) throw this.createError;
     this.options = options;
-    this.transport = new FakeTransport(onEvents);
+    this.transport = new FakeTransport(onEvents, this.name);
     this.onTransport?.(this.transport);
     return this.transport;
+  }
+}
+
+/** A binding with a transport of each fabric, which can be had before they are made. */
+export class FakeBinding implements Binding {
+  readonly hasVerbs = true;
+  readonly verbs = new FakeFabric('verbs');
+  readonly local = new FakeFabric('local');
+
+  /** The transport over RDMA. */
+  get transport(): FakeTransport | undefined {
+    return this.verbs.transport;
+  }
+
+  set onTransport(callback: (transport: FakeTransport) => void) {
+    this.verbs.onTransport = callback;
+  }
+
+  probe(name: FabricName): Status {
+    this[name].probes++;
+    return this[name].status;
+  }
+
+  createTransport(
+    name: FabricName,
+    onEvents: EventsCallback,
+    options: TransportOptions,
+  ): Transport {
+    return this[name].create(onEvents, options);
   }
 }

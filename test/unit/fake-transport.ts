@@ -1,5 +1,5 @@
 /**
- * RDMA in memory: an implementation of the native contract (lib/native.ts) whose connections are
+ * RDMA or shared memory in memory: an implementation of the native contract (lib/native.ts) whose connections are
  * pairs of bounded buffers in this process. Events come from setImmediate, in batches, never from
  * inside of a call. What can go wrong can be injected.
  */
@@ -10,11 +10,13 @@ import {
   type ConnectionInfo,
   type Endpoint,
   type EventsCallback,
+  type FabricName,
   type Transport,
   type TransportStats,
 } from '../../lib/native';
 import { noCounters } from '../../lib/stats';
 import { Status } from '../../lib/status';
+import { isLoopback } from '../../lib/loopback';
 import { Connection } from './fake-connection';
 import { FakeEvents } from './fake-events';
 import { FakeMemory } from './fake-memory';
@@ -46,10 +48,14 @@ function endpoint(address: string, port: number): Endpoint {
 /** See the top of the file. */
 export class FakeTransport implements Transport {
   readonly events: Int32Array;
+  readonly copiesWrites: boolean;
   /** How requests are answered, by `address#port` or `address`; default normal. */
   readonly answers = new Map<string, Answer>();
   /** Every connection request, as `address#port`. */
   readonly requests: string[] = [];
+  /** Every question of the local transport, as `address#port`, and what is not of this host. */
+  readonly lookUps: string[] = [];
+  readonly foreignAddresses = new Set<string>();
   /** Bytes a connection can hold that were not read. */
   bufferBytes = 16 * 1024;
   /** Fewest bytes that arrive in a slab of their own where the reader wants them in place. */
@@ -71,6 +77,10 @@ export class FakeTransport implements Transport {
   establishStatus: Status = Status.Ok;
   /** What `listen` ends with. */
   listenStatus: Status = Status.Ok;
+  /** The option of every call of `listen`. */
+  readonly ipv6Only: boolean[] = [];
+  /** Calls of {@link register}. */
+  registered = 0;
   /** Whether the transport holds the event loop. */
   referenced = false;
   /** Connections that were reset before they were established. */
@@ -80,6 +90,7 @@ export class FakeTransport implements Transport {
   /** Whether libraries and devices are open; see {@link finishOpening}. */
   opened = true;
 
+  readonly #fabric: FabricName;
   #nextId = 1;
   #nextPort = 40_000;
   readonly #wire = new FakeWire(this, (kind, id, a) => {
@@ -91,7 +102,10 @@ export class FakeTransport implements Transport {
   readonly #held = new Map<number, Endpoint>();
   #keepAlive: NodeJS.Timeout | undefined;
 
-  constructor(onEvents: EventsCallback) {
+  /** Ids count from 1 in every transport, so that those of two of them meet. */
+  constructor(onEvents: EventsCallback, fabric: FabricName) {
+    this.#fabric = fabric;
+    this.copiesWrites = fabric === 'local';
     this.#events = new FakeEvents(
       onEvents,
       (id) => this.#connections.has(id) || this.#listeners.has(id),
@@ -171,16 +185,32 @@ export class FakeTransport implements Transport {
   // --- The contract ----------------------------------------------------------------------------
 
   connect(address: string, port: number, localAddress?: string, localPort = 0): number {
-    const id = this.#nextId++;
     const target = endpoint(address, port);
+    const atOnce = this.#refusal(target);
+    if (atOnce !== Status.Ok) return -atOnce;
+    const id = this.#nextId++;
     const source = endpoint(localAddress ?? address, localPort > 0 ? localPort : this.#nextPort++);
     this.requests.push(`${address}#${port}`);
     this.#connections.set(id, new Connection(id, source, target));
-    const answer = this.answers.get(`${address}#${port}`) ?? this.answers.get(address) ?? 'normal';
+    const answer = this.#answerOf(target) ?? 'normal';
     if (answer === 'normal') this.#answerNormally(id, target);
     else if (answer === 'hold') this.#held.set(id, target);
     else if (answer !== 'silent') this.#failConnect(id, answer);
     return id;
+  }
+
+  #answerOf({ address, port }: Endpoint): Answer | undefined {
+    return this.answers.get(`${address}#${port}`) ?? this.answers.get(address);
+  }
+
+  // What shared memory knows at once, unless the test has an answer of its own.
+  #refusal(target: Endpoint): Status {
+    if (this.#fabric === 'verbs') return Status.Ok;
+    const { address, port } = target;
+    this.lookUps.push(`${address}#${port}`);
+    if (!isLoopback(address) || this.foreignAddresses.has(address)) return Status.NoRoute;
+    const isRefused = this.#answerOf(target) === undefined && !this.#findListener(target);
+    return isRefused ? Status.ConnectionRefused : Status.Ok;
   }
 
   #answerNormally(id: number, target: Endpoint): void {
@@ -218,7 +248,8 @@ export class FakeTransport implements Transport {
     return Status.Ok;
   }
 
-  listen(address: string, port: number, backlog: number): number {
+  listen(address: string, port: number, backlog: number, ipv6Only = false): number {
+    this.ipv6Only.push(ipv6Only);
     if (backlog < 1 || backlog > 65_535) return -Status.InvalidArgument;
     const id = this.#nextId++;
     if (this.listenStatus !== Status.Ok) {
@@ -314,6 +345,7 @@ export class FakeTransport implements Transport {
   }
 
   register(buffer: ArrayBuffer): number {
+    this.registered++;
     return this.memory.register(buffer);
   }
 
@@ -406,7 +438,15 @@ export class FakeTransport implements Transport {
   info(id: number): ConnectionInfo | undefined {
     const connection = this.#connections.get(id);
     if (connection === undefined) return undefined;
+    const shared: ConnectionInfo = {
+      device: 'shm',
+      peer: 'rdma-net',
+      features: [],
+      counters: { ...connection.counters },
+    };
+    if (this.#fabric === 'local') return shared;
     return {
+      ...shared,
       device: 'fake0',
       devicePort: 1,
       localGid: '::',
@@ -414,9 +454,6 @@ export class FakeTransport implements Transport {
       queuePairNumber: id,
       remoteQueuePairNumber: connection.peer?.id ?? 0,
       mtu: 1024,
-      peer: 'rdma-net',
-      features: [],
-      counters: { ...connection.counters },
     };
   }
 

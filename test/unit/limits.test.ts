@@ -8,12 +8,13 @@ import { info } from '../../lib/info';
 import { changeSettings, readEnvironment, settings } from '../../lib/mode';
 import { Status } from '../../lib/status';
 import { stats } from '../../lib/stats';
-import { unavailable } from '../../lib/transport';
+import { rdmaTransport } from '../../lib/transport';
 import { connectedPair, fakeRdma, finish, listen, testWith, transportOf, until } from './support';
 
 t.test('before RDMA is used all statistics are 0', (t) => {
-  const { counters, fallbacks, ...totals } = stats();
+  const { counters, fallbacks, transports, ...totals } = stats();
   t.ok(Object.keys(totals).length >= 11);
+  t.strictSame(transports, {});
   for (const [name, value] of Object.entries(totals)) t.equal(value, 0, name);
   for (const [name, value] of Object.entries(counters)) t.equal(value, 0, name);
   t.strictSame(fallbacks, {});
@@ -61,7 +62,7 @@ const test = testWith(binding);
 
 test('limits and sizes that were set are given to the transport', async (t) => {
   const { client, server, listener } = await connectedPair();
-  t.strictSame(binding.options, {
+  t.strictSame(binding.verbs.options, {
     receiveBufferBytes: 64 * 1024,
     sendBufferBytes: 4096,
     pinnedBytesMax: 64 * 1024 * 1024,
@@ -75,7 +76,7 @@ for (const [status, code, errno] of [
   [Status.QueuePairLimit, 'queue-pair-limit', 'ENOBUFS'],
 ] as const) {
   test(`past the limit new connections go to TCP with ${code}, others carry on`, async (t) => {
-    await until(() => unavailable() === undefined);
+    await until(() => rdmaTransport.unavailable() === undefined);
     const established = await connectedPair();
     const { answers, requests } = transportOf(binding);
     const listener = net.createServer((socket) => socket.end());
@@ -95,7 +96,7 @@ for (const [status, code, errno] of [
     established.client.write('still here');
     const [data] = (await once(established.server, 'data')) as [Buffer];
     t.equal(String(data), 'still here');
-    await until(() => unavailable() === undefined);
+    await until(() => rdmaTransport.unavailable() === undefined);
     t.ok(performance.now() - startMs < 10_000, 'it passes by itself');
     answers.clear();
     const later = net.connect(port, '127.0.0.1').resume();

@@ -47,6 +47,15 @@ t.test('the preload can be given with --import and with NODE_OPTIONS', async (t)
   t.strictSame(lines(inherited), ['client rdma -', 'hello', 'server rdma']);
 });
 
+t.test('a program meets another of this host over shared memory first', async (t) => {
+  const environment = { RDMA_NET_TRANSPORTS: 'local,rdma', NODE_DEBUG: 'rdma-net' };
+  const args = ['-r', fake, '-r', 'rdma-net/preload', '-e', talkOverRdma];
+  const result = await runNode(args, environment);
+  t.strictSame(lines(result), ['client local -', 'hello', 'server local']);
+  t.match(result.stderr, /can be reached over local/);
+  t.match(result.stderr, /connected over local/);
+});
+
 t.test('without a device everything is TCP, with the reason', async (t) => {
   const environment = { FAKE_PROBE: '202', NODE_DEBUG: 'rdma-net' };
   const result = await runNode(['-r', fake, '-r', 'rdma-net/preload', '-e', talk], environment);

@@ -24,6 +24,19 @@ t.test('the environment sets the mode, the head start and the memory', (t) => {
   t.end();
 });
 
+t.test('the environment sets transports and spinning', (t) => {
+  t.strictSame(settings.transports, ['local', 'rdma']);
+  readEnvironment({ RDMA_NET_TRANSPORTS: 'rdma', RDMA_NET_SPIN_US: '1000' });
+  t.strictSame(settings.transports, ['rdma']);
+  t.equal(settings.spinMicroseconds, 1000);
+  readEnvironment({ RDMA_NET_TRANSPORTS: 'rdma, local' });
+  t.strictSame(settings.transports, ['local', 'rdma'], 'the order is always the same');
+  changeSettings({ transports: ['local'], spinMicroseconds: 0 });
+  t.strictSame(settings.transports, ['local']);
+  changeSettings({ transports: ['local', 'rdma'] });
+  t.end();
+});
+
 t.test('a mistake is an error that names what was found and what was expected', (t) => {
   const mistakes: [() => void, string][] = [
     [
@@ -43,9 +56,26 @@ t.test('a mistake is an error that names what was found and what was expected', 
       'mode is true; expected "prefer", "require" or "off"',
     ],
     [
+      () => readEnvironment({ RDMA_NET_TRANSPORTS: 'local,tcp' }),
+      'RDMA_NET_TRANSPORTS is "local,tcp"; expected a list of "local" and "rdma"',
+    ],
+    [
+      () => changeSettings({ transports: [] }),
+      'transports is []; expected a list of "local" and "rdma"',
+    ],
+    [
+      () => changeSettings({ transports: 'rdma' } as never),
+      'transports is "rdma"; expected a list of "local" and "rdma"',
+    ],
+    [
+      () => readEnvironment({ RDMA_NET_SPIN_US: '1001' }),
+      'RDMA_NET_SPIN_US is 1001; expected a whole number from 0 to 1000',
+    ],
+    [
       () => changeSettings({ headStart: 5 } as never),
-      '"headStart" is not a setting; expected one of mode, headStartMs, peerMemoryMs, ' +
-        'peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, queuePairsMax',
+      '"headStart" is not a setting; expected one of mode, transports, headStartMs, ' +
+        'peerMemoryMs, peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, ' +
+        'queuePairsMax, spinMicroseconds',
     ],
   ];
   for (const [mistake, message] of mistakes) {

@@ -7,7 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import type { ListenMessage } from '../../lib/diagnostics';
-import { install } from '../../lib/install';
+import { configure, install } from '../../lib/install';
 import { useBinding } from '../../lib/transport';
 import { FakeBinding } from './fake-binding';
 import type { FakeTransport } from './fake-transport';
@@ -16,7 +16,15 @@ import type { FakeTransport } from './fake-transport';
 export function fakeRdma(): FakeBinding {
   const binding = new FakeBinding();
   useBinding(binding, { ownsLoopback: true });
+  configure({ transports: ['rdma'] });
   install(true);
+  return binding;
+}
+
+/** Shared memory and RDMA for all sockets of this process. */
+export function fakeTransports(): FakeBinding {
+  const binding = fakeRdma();
+  configure({ transports: ['local', 'rdma'] });
   return binding;
 }
 
@@ -182,7 +190,7 @@ export interface ChildResult {
 }
 
 /**
- * The command that runs this Node with these arguments and only this of NODE_OPTIONS and RDMA_NET.
+ * The command that runs this Node with these arguments and only this of NODE_OPTIONS and RDMA_NET*.
  * By `env`, because the test runner puts itself into the environment of whatever is spawned.
  */
 export function nodeCommand(
@@ -190,7 +198,8 @@ export function nodeCommand(
   environment: Record<string, string> = {},
 ): [string, string[]] {
   const assignments = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const unset = ['-u', 'NODE_OPTIONS', '-u', 'RDMA_NET'];
+  const names = ['NODE_OPTIONS', 'RDMA_NET', 'RDMA_NET_TRANSPORTS'];
+  const unset = names.flatMap((name) => ['-u', name]);
   return ['env', [...unset, ...assignments, process.execPath, ...args]];
 }
 

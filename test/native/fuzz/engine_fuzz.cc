@@ -113,6 +113,7 @@ class Script final : public stream::ConnectionObserver {
     fabric::EndpointEvents* events = endpoint_->events();
     switch (choice) {
       case 0:
+        endpoint_->Claim();
         return events->OnMessage(input_.Number<uint32_t>(), input_.Number<uint16_t>());
       case 1:
       case 2: {
@@ -121,6 +122,7 @@ class Script final : public stream::ConnectionObserver {
         return events->OnMessage(EncodeImmediate(Operation::kData, bytes), bytes);
       }
       case 3: {
+        endpoint_->Claim();
         const uint32_t value = input_.Byte();
         return events->OnMessage(EncodeImmediate(Operation::kData, value), input_.Byte());
       }

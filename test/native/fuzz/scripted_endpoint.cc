@@ -140,6 +140,7 @@ bool ScriptedEndpoint::WriteData(uint32_t* bytes, std::byte fill) {
   *bytes = std::min(*bytes, buffer.bytes);
   std::byte* target =
       device_->memory.Remote(buffer.remote_key, buffer.address, buffer.bytes, nullptr);
+  if (target == nullptr && claimed_) return false;
   Require(target != nullptr, "what was published stays so until it is full");
   std::memset(target, static_cast<int>(fill), *bytes);
   buffer.address += *bytes;

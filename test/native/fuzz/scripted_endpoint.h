@@ -48,6 +48,9 @@ class ScriptedEndpoint final : public fabric::Endpoint {
 
   /// The oldest request is complete.
   void Complete();
+  /// The peer claims to have written what it did not: a buffer that it is still going to write to
+  /// may be full by its own word, and be taken away from it.
+  void Claim() { claimed_ = true; }
   /// The peer's data, as an honest one would write it: to the buffers in order; true if there was
   /// one. `bytes` becomes what fits.
   bool WriteData(uint32_t* bytes, std::byte fill);
@@ -117,6 +120,7 @@ class ScriptedEndpoint final : public fabric::Endpoint {
   Device* device_;
   fabric::EndpointEvents* events_ = nullptr;
   bool quiet_ = false;
+  bool claimed_ = false;
   bool released_ = false;
   bool connected_ = false;
   bool posts_fail_ = false;

@@ -4,6 +4,8 @@
  * --expose-gc.
  *
  *     open ADDRESS PORT COUNT    that many more; each sends three messages and reads them back
+ *     cycle ADDRESS PORT COUNT   that many, a few at a time, each closed when its message is back
+ *     empty                      says so when there is no connection
  *     measure
  *     close                      all connections, and the listener
  */
@@ -18,20 +20,27 @@ const [role, ownAddress] = process.argv.slice(2);
 /** How many connect at the same time. */
 const WAVE = 100;
 const MESSAGES = 3;
+/** How many connections are there at the same time while they come and go. */
+const CYCLING = 8;
 
 const sockets = new Set<net.Socket>();
 let server: net.Server | undefined;
 let errors = 0;
+/** Called when the last connection has closed. */
+const waiting: (() => void)[] = [];
 
 function add(socket: net.Socket): void {
   sockets.add(socket);
   socket.on('error', () => errors++);
-  socket.on('close', () => sockets.delete(socket));
+  socket.on('close', () => {
+    sockets.delete(socket);
+    if (sockets.size === 0) for (const resolve of waiting.splice(0)) resolve();
+  });
 }
 
 /** Sends one message after the other, each when the last one is back; then only waits. */
-async function echo(socket: net.Socket, message: Buffer): Promise<void> {
-  for (let i = 0; i < MESSAGES; i++) {
+async function echo(socket: net.Socket, message: Buffer, messages = MESSAGES): Promise<void> {
+  for (let i = 0; i < messages; i++) {
     socket.write(message);
     for (let received = 0; received < message.length;) {
       const [chunk] = (await once(socket, 'data')) as [Buffer];
@@ -60,6 +69,30 @@ async function open(address: string, port: number, count: number): Promise<void>
   say('opened', { connections: sockets.size, transports, seconds, errors });
 }
 
+async function cycle(address: string, port: number, count: number): Promise<void> {
+  const transports: Record<string, number> = {};
+  let left = count;
+  const comeAndGo = async (): Promise<void> => {
+    while (left-- > 0) {
+      const socket = net.connect(port, address);
+      add(socket);
+      await once(socket, 'connect');
+      const { transport = 'none' } = socket;
+      transports[transport] = (transports[transport] ?? 0) + 1;
+      await echo(socket, Buffer.from(`number ${left}`), 1);
+      socket.end();
+      await once(socket, 'close');
+    }
+  };
+  await Promise.all(Array.from({ length: CYCLING }, comeAndGo));
+  say('cycled', { transports, errors });
+}
+
+async function empty(): Promise<void> {
+  if (sockets.size > 0) await new Promise<void>((resolve) => waiting.push(resolve));
+  say('emptied');
+}
+
 /** Resident bytes of the mappings of this process whose names match. */
 function residentBytes(name: RegExp): number {
   // The lines of each mapping come after one that begins with its addresses.
@@ -76,9 +109,10 @@ async function measure(): Promise<void> {
     await setImmediate();
   }
   const { rss, heapTotal, heapUsed } = process.memoryUsage();
-  const { pinnedBytes } = stats();
+  const { pinnedBytes, connections: counted } = stats();
   say('measured', {
     connections: sockets.size,
+    counted,
     rss,
     heapTotal,
     heapUsed,
@@ -101,6 +135,8 @@ async function close(): Promise<void> {
 async function obey(command: string): Promise<void> {
   const [verb, address = '', port, count] = command.split(' ');
   if (verb === 'open') await open(address, Number(port), Number(count));
+  else if (verb === 'cycle') await cycle(address, Number(port), Number(count));
+  else if (verb === 'empty') await empty();
   else if (verb === 'measure') await measure();
   else if (verb === 'close') await close();
   else throw new Error(`unknown command: ${command}`);

@@ -25,14 +25,17 @@ export function listen(onCommand: (command: string) => void, onEnd: () => void):
   process.stdin.on('end', onEnd);
 }
 
-/** Says `listening` when it is known whether the server can be reached over RDMA. */
+/** Says `listening` when it is known whether the server can be reached over more than TCP. */
 export function sayWhenListening(server: Server): void {
   const port = (): number => (server.address() as AddressInfo).port;
   if (process.env.RDMA_NET === 'off') {
     server.once('listening', () => say('listening', { port: port(), transport: 'tcp' }));
     return;
   }
-  subscribe('rdma-net:listen', () => say('listening', { port: port(), transport: 'rdma' }));
+  subscribe('rdma-net:listen', (message) => {
+    const { transport = 'rdma' } = message as { transport?: string };
+    say('listening', { port: port(), transport });
+  });
   subscribe('rdma-net:fallback', (message) => {
     const { server: about, reason } = message as { server?: Server; reason: Reason };
     if (about !== server) return;

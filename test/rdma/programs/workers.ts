@@ -1,6 +1,6 @@
 /**
  * Starts workers that each talk to themselves over RDMA without end, and terminates them in the
- * middle of it. Arguments: address, how many.
+ * middle of it; after the first it waits to be told. Arguments: address, how many.
  */
 import { once } from 'node:events';
 import net from 'node:net';
@@ -30,16 +30,19 @@ function chatter(address: string): void {
 
 async function main(): Promise<void> {
   const [address, count] = process.argv.slice(2);
+  const told = new Promise<void>((resolve) => {
+    listen(
+      () => resolve(),
+      () => process.stdin.pause(),
+    );
+  });
   for (let i = 0; i < Number(count); i++) {
+    if (i === 1) await told;
     const worker = new Worker(__filename, { workerData: address });
     const [transport] = (await once(worker, 'message')) as [string];
     say('terminated', { transport, code: await worker.terminate() });
   }
   say('done');
-  listen(
-    () => undefined,
-    () => process.stdin.pause(),
-  );
 }
 
 if (isMainThread) void main();

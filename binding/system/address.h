@@ -7,7 +7,7 @@
 
 #include "fabric/fabric.h"
 
-namespace rdma_net::verbs {
+namespace rdma_net::system {
 
 /// Reads a numeric address; IPv4-mapped IPv6 becomes IPv4, `%scope` may be a name or a number.
 /// @return false when it is not one
@@ -15,4 +15,4 @@ bool ParseAddress(const std::string& host, uint16_t port, sockaddr_storage* out)
 
 fabric::Address FormatAddress(const sockaddr* address);
 
-}  // namespace rdma_net::verbs
+}  // namespace rdma_net::system

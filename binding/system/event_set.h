@@ -4,9 +4,9 @@
 
 #include <array>
 
-#include "verbs/file_descriptor.h"
+#include "system/file_descriptor.h"
 
-namespace rdma_net::verbs {
+namespace rdma_net::system {
 
 /// Descriptors under one descriptor (epoll), each with a pointer that says whose it is.
 class EventSet {
@@ -17,9 +17,10 @@ class EventSet {
   [[nodiscard]] bool valid() const { return epoll_.valid(); }
 
   /// False with errno set when the kernel has no room for it.
-  bool Watch(int fd, void* owner) {
+  /// @param edge_only not as long as it is readable, but whenever it becomes so once more
+  bool Watch(int fd, void* owner, bool edge_only = false) {
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = edge_only ? EPOLLIN | EPOLLET : EPOLLIN;
     event.data.ptr = owner;
     return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   }
@@ -37,4 +38,4 @@ class EventSet {
   FileDescriptor epoll_;
 };
 
-}  // namespace rdma_net::verbs
+}  // namespace rdma_net::system

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace rdma_net::verbs {
+namespace rdma_net::system {
 
 /// Milliseconds of CLOCK_MONOTONIC.
 inline uint64_t NowMs() {
@@ -11,4 +11,4 @@ inline uint64_t NowMs() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
-}  // namespace rdma_net::verbs
+}  // namespace rdma_net::system

@@ -1,4 +1,4 @@
-#include "verbs/address.h"
+#include "system/address.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace rdma_net::verbs {
+namespace rdma_net::system {
 
 namespace {
 
@@ -66,4 +66,4 @@ fabric::Address FormatAddress(const sockaddr* address) {
   return result;
 }
 
-}  // namespace rdma_net::verbs
+}  // namespace rdma_net::system

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace rdma_net::verbs {
+namespace rdma_net::system {
 
 /// A descriptor that is closed with its owner.
 class FileDescriptor {
@@ -29,4 +29,4 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-}  // namespace rdma_net::verbs
+}  // namespace rdma_net::system

@@ -1,0 +1,47 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { root } from './children';
+
+/** A Node process that lives through a benchmark, under the preload, and says lines of JSON. */
+export class Side<Saying extends { event: string }> {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  /** @param program a compiled script of this folder; `flags` are for node */
+  constructor(program: string, args: string[], env: Record<string, string>, flags: string[] = []) {
+    const preload = path.join(root, 'dist', 'lib', 'preload.js');
+    const script = path.join(__dirname, program);
+    this.#child = spawn(process.execPath, [...flags, '--require', preload, script, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    if (this.#child.stdout === null) throw new Error('the child has no standard output');
+    this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
+  }
+
+  /** The next thing that it says, which has to be this. */
+  async says<E extends Saying['event']>(event: E): Promise<Saying & { event: E }> {
+    const line = await this.#lines.next();
+    if (line.done === true) throw new Error(`Node ended before it said ${event}`);
+    const saying = JSON.parse(line.value) as Saying;
+    if (saying.event === event) return saying as Saying & { event: E };
+    throw new Error(`Node said ${line.value} where ${event} was expected`);
+  }
+
+  tell(command: object): void {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+  }
+
+  async end(): Promise<void> {
+    const closed = once(this.#child, 'close');
+    this.#child.stdin?.end();
+    await closed;
+  }
+
+  /** For when something went wrong: it may be in the middle of something. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <sys/socket.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/fabric.h"
+
+/// Where programs of one host and one network namespace find each other. A listener has a name in
+/// the abstract namespace of Unix-domain sockets for each kind of address that it stands for:
+///
+///     rdma-net/1/PORT/ADDRESS     one address, in the notation of RFC 5952
+///     rdma-net/1/PORT/any4        every IPv4 address of the host
+///     rdma-net/1/PORT/any6        every IPv6 address of the host
+///
+/// `1` is the version of the greeting. The address that is asked for itself comes first, as in the
+/// kernel's look-up of a listening TCP socket.
+namespace rdma_net::local {
+
+/// The names of a listener; none when the address is not numeric.
+std::vector<std::string> NamesOfListener(const fabric::Address& address, bool ipv6_only);
+
+/// A target on this host.
+struct LocalTarget {
+  sockaddr_storage remote{};
+  /// What TCP would connect from; port 0 when it was not asked for.
+  sockaddr_storage local{};
+  /// In the order in which they are to be tried.
+  std::vector<std::string> names;
+};
+
+/// Whether an address is one of this host, in this network namespace.
+bool IsOwnAddress(const sockaddr_storage& address);
+
+/// Looks up whether TCP would reach the target without leaving this host and its network namespace;
+/// nothing when it would not, or when the address is not numeric. Two or three system calls for
+/// addresses that are not loopback ones.
+std::optional<LocalTarget> FindLocalTarget(const fabric::Target& target);
+
+}  // namespace rdma_net::local

@@ -1,0 +1,204 @@
+/** The transports that a socket can try before TCP, one after the other, and why they failed. */
+
+import type { Socket } from 'node:net';
+import { ownsLoopback } from './binding';
+import { RdmaError, RdmaUnavailableError } from './errors';
+import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
+import { isLoopback } from './loopback';
+import { settings } from './mode';
+import { DetailKind } from './native';
+import type { PeerMemory } from './peers';
+import { reasonFor, type Reason, type ReasonCode } from './reasons';
+import { internalsDiffer } from './self-check';
+import { Status } from './status';
+import { canSwap } from './swap';
+import { fabricTransports, rdmaTransport, type FabricTransport } from './transport';
+
+/** What net.js asked for when it called `connect` of a TCP handle. */
+export interface ConnectCall {
+  readonly socket: Socket;
+  readonly handle: TcpHandle;
+  /** The method of Node that was caught. */
+  readonly original: ConnectMethod;
+  readonly request: ConnectRequest;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A connection that has been begun. */
+export interface Dialed {
+  readonly transport: FabricTransport;
+  readonly id: number;
+}
+
+/** Why a transport is out for this socket. */
+interface Obstacle {
+  readonly reason: Reason;
+  /** What the native side returned, when it was asked. */
+  readonly status: Status | undefined;
+  readonly error: RdmaError | undefined;
+}
+
+/** Failures that hold for one port of the peer; others that are the peer's hold for its address. */
+const portStatuses: ReadonlySet<Status> = new Set<Status>([
+  Status.ConnectionRefused,
+  Status.ConnectionRejected,
+  Status.IncompatiblePeer,
+]);
+
+const addressStatuses: ReadonlySet<Status> = new Set<Status>([
+  Status.NoRoute,
+  Status.HostUnreachable,
+  Status.TimedOut,
+  Status.RetriesExceeded,
+]);
+
+// A handle that is bound although net.js was not told an address has been bound from outside.
+function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | undefined {
+  if (!canSwap(socket, handle)) return reasonFor('tls-while-connecting');
+  if (request.localAddress !== undefined || request.localPort !== undefined) return undefined;
+  return handle.getsockname({}) === 0 ? reasonFor('bound-socket') : undefined;
+}
+
+/**
+ * The order of trying: shared memory, which tells at once whether somebody on this host listens
+ * there, then RDMA. Most connections of most programs go elsewhere over TCP, so that the first must
+ * cost no more than that question.
+ *
+ * Failures of shared memory are not remembered: asking again costs nothing, and a server may start
+ * at any time. They are the reason that is recorded, for where they count the peer is on this host.
+ */
+export class Dial {
+  readonly #call: ConnectCall;
+  readonly #peers: PeerMemory;
+  readonly #required = settings.mode === 'require';
+  #tried = 0;
+  #local: Obstacle | undefined;
+  #rdma: Obstacle | undefined;
+
+  constructor(call: ConnectCall, peers: PeerMemory) {
+    this.#call = call;
+    this.#peers = peers;
+  }
+
+  /** Begins to connect over the next transport that takes it. */
+  next(): Dialed | undefined {
+    for (;;) {
+      const transport = fabricTransports[this.#tried++];
+      if (transport === undefined) return undefined;
+      const id = this.#connect(transport);
+      if (id !== undefined) return { transport, id };
+    }
+  }
+
+  /** Puts down that a connection which had been begun has failed. */
+  fail(transport: FabricTransport, error: RdmaError, code?: ReasonCode): void {
+    const { status, message } = error;
+    const reason = reasonFor(code ?? transport.reasonCodeOf(status), message);
+    this.#note(transport, { reason, status, error });
+    transport.blockAfter(status, message);
+    if (transport.name === 'rdma') this.#remember(error);
+  }
+
+  /** Why the socket goes to TCP, when all has failed. */
+  get reason(): Reason {
+    const local = this.#local?.reason;
+    const rdma = this.#rdma;
+    if (local === undefined) return rdma?.reason ?? reasonFor('connection-failed');
+    if (rdma?.error === undefined) return local;
+    return reasonFor(local.code, `${rdma.reason.code}: ${rdma.error.message}`);
+  }
+
+  /** The same as an error for mode `require`, and its status. */
+  get failure(): { readonly error: RdmaError | RdmaUnavailableError; readonly status: Status } {
+    const obstacle = this.#rdma?.error === undefined ? (this.#local ?? this.#rdma) : this.#rdma;
+    const reason = obstacle?.reason ?? this.reason;
+    if (obstacle?.status !== undefined) {
+      const { status } = obstacle;
+      const error = obstacle.error ?? new RdmaError(status, 0, DetailKind.None, reason.text);
+      return { error, status };
+    }
+    const isGeneral = rdmaTransport.unavailable(true) !== undefined;
+    const status = isGeneral ? rdmaTransport.unavailableStatus : Status.NoRoute;
+    return { error: new RdmaUnavailableError(reason), status };
+  }
+
+  /** Forgets that the peer had failed: it does take connections. */
+  succeed(transport: FabricTransport): void {
+    const { address, port } = this.#call;
+    if (transport.name === 'rdma') this.#peers.forget(address, port);
+  }
+
+  /** TCP has connected, and nothing was heard of the peer over this transport. */
+  noteSilence(transport: FabricTransport): Reason {
+    if (transport.name === 'local') return reasonFor('local-slow');
+    this.#peers.remember(this.#call.address, undefined, reasonFor('peer-silent', 'remembered'));
+    return reasonFor('peer-silent');
+  }
+
+  #connect(transport: FabricTransport): number | undefined {
+    const { address, port, request } = this.#call;
+    const before = this.#whyNot(transport) ?? transport.open();
+    if (before !== undefined) {
+      // Whether another address is of this host is known to the local transport only.
+      const isHere = isLoopback(address) && before.code !== 'local-off';
+      const counts = transport.name === 'rdma' || isHere;
+      if (counts) this.#note(transport, { reason: before, status: undefined, error: undefined });
+      return undefined;
+    }
+    const { localAddress, localPort } = request;
+    const id = transport.native.connect(address, port, localAddress, localPort ?? 0);
+    if (transport.name === 'rdma') {
+      if (id >= 0) return id;
+      this.fail(transport, new RdmaError(-id as Status));
+      return undefined;
+    }
+    if (id < 0) {
+      this.#noteLocalStatus(transport, -id as Status);
+      return undefined;
+    }
+    const reason = internalsDiffer() ?? whyNotThisSocket(this.#call);
+    if (reason === undefined) return id;
+    transport.native.reset(id);
+    this.#note(transport, { reason, status: undefined, error: undefined });
+    return undefined;
+  }
+
+  // In order of cost; nothing here waits.
+  #whyNot(transport: FabricTransport): Reason | undefined {
+    // What else could be wrong is looked at when somebody listens: seldom.
+    if (transport.name === 'local') return transport.unavailable(this.#required);
+    const { address, port } = this.#call;
+    if (isLoopback(address) && !ownsLoopback()) {
+      return settings.transports.includes('rdma') ? reasonFor('loopback') : transport.unavailable();
+    }
+    const known = this.#required ? undefined : this.#peers.recall(address, port);
+    return (
+      known ??
+      transport.unavailable(this.#required) ??
+      internalsDiffer() ??
+      whyNotThisSocket(this.#call)
+    );
+  }
+
+  // No error is made for it: its stack would cost more than all the rest.
+  #noteLocalStatus(transport: FabricTransport, status: Status): void {
+    if (status === Status.NoRoute) return;
+    const reason = reasonFor(transport.reasonCodeOf(status));
+    this.#note(transport, { reason, status, error: undefined });
+    if (status !== Status.ConnectionRefused) transport.blockAfter(status, '');
+  }
+
+  #note(transport: FabricTransport, obstacle: Obstacle): void {
+    if (transport.name === 'local') this.#local = obstacle;
+    else this.#rdma = obstacle;
+  }
+
+  #remember({ status, message }: RdmaError): void {
+    if (this.#required) return;
+    const { address, port } = this.#call;
+    const reason = reasonFor(rdmaTransport.reasonCodeOf(status), `remembered: ${message}`);
+    if (portStatuses.has(status)) this.#peers.remember(address, port, reason);
+    else if (addressStatuses.has(status)) this.#peers.remember(address, undefined, reason);
+  }
+}

@@ -1,0 +1,135 @@
+/** One listener beside the TCP listener of a server: over RDMA, or over shared memory. */
+
+import { AsyncResource } from 'node:async_hooks';
+import type { Server, Socket } from 'node:net';
+import { acceptChannel, debug, listenChannel } from './diagnostics';
+import { RdmaError } from './errors';
+import { StreamHandle } from './handle';
+import { noteListening, noteNotListening } from './info';
+import { ownerOf, serverInside, type TcpHandle } from './internals';
+import { EventKind, type DetailKind } from './native';
+import { reasonFor } from './reasons';
+import { rootedScope } from './scope';
+import type { Status } from './status';
+import type { EventSink, FabricTransport } from './transport';
+
+/** Where a server listens over TCP, and how. */
+export interface Place {
+  readonly server: Server;
+  readonly handle: TcpHandle;
+  readonly address: string;
+  readonly port: number;
+  /** Connection requests that may wait. */
+  readonly backlog: number;
+  readonly ipv6Only: boolean;
+}
+
+/** Follows the TCP handle of its server: opened after it, closed with it. */
+export class Listener implements EventSink {
+  readonly scope = new AsyncResource('RDMASERVER');
+  readonly transport: FabricTransport;
+  readonly #place: Place;
+  readonly #onconnection: TcpHandle['onconnection'];
+  readonly #onSettled: (listener: Listener) => void;
+  /** -1 when it is not open, or no longer. */
+  #id = -1;
+  #isOpen = false;
+  #failure: RdmaError | undefined;
+
+  /** @param onSettled called when it is open, and when it has failed */
+  constructor(transport: FabricTransport, place: Place, onSettled: (listener: Listener) => void) {
+    this.transport = transport;
+    this.#place = place;
+    this.#onconnection = place.handle.onconnection;
+    this.#onSettled = onSettled;
+  }
+
+  /** Why it could not be opened, or has died. */
+  get failure(): RdmaError | undefined {
+    return this.#failure;
+  }
+
+  /** Whether connections can come. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  open(): void {
+    const { address, port, backlog, ipv6Only } = this.#place;
+    const id = this.transport.native.listen(address, port, backlog, ipv6Only);
+    if (id < 0) {
+      this.#fail(new RdmaError(-id as Status));
+      return;
+    }
+    this.#id = id;
+    this.transport.adopt(id, this);
+  }
+
+  close(): void {
+    if (this.#id < 0) return;
+    this.transport.native.close(this.#id);
+    this.#id = -1;
+    this.#isOpen = false;
+    noteNotListening(this.#place.server, this.transport.name, undefined);
+  }
+
+  handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
+    if (kind === EventKind.Accepted) this.#onAccepted(id);
+    else if (this.#id < 0) return;
+    else if (kind === EventKind.Listening) this.#onListening();
+    else if (kind === EventKind.ListenFailed) {
+      this.#id = -1;
+      this.#isOpen = false;
+      this.#fail(new RdmaError(a as Status, b, c as DetailKind));
+    }
+  }
+
+  #onListening(): void {
+    if (!this.#isOurs()) {
+      this.close();
+      return;
+    }
+    const { server, address, port } = this.#place;
+    const transport = this.transport.name;
+    this.#isOpen = true;
+    noteListening(server, transport);
+    debug('%s:%d can be reached over %s', address, port, transport);
+    if (listenChannel.hasSubscribers) listenChannel.publish({ server, address, port, transport });
+    this.#onSettled(this);
+  }
+
+  // The primary of a cluster takes the handle away from the server that opened it, to give the
+  // connections to its workers: it cannot do that with ours.
+  #isOurs(): boolean {
+    const { server, handle } = this.#place;
+    return serverInside(server)._handle === handle && handle.onconnection === this.#onconnection;
+  }
+
+  #onAccepted(id: number): void {
+    const { server, handle: tcp } = this.#place;
+    if (this.#id < 0 || !this.#isOurs()) {
+      this.close();
+      this.transport.native.reset(id);
+      return;
+    }
+    // The context of an accepted TCP socket is not that of the code that called listen either.
+    const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'));
+    this.transport.adopt(id, handle);
+    this.#onconnection?.call(tcp, 0, handle);
+    if (acceptChannel.hasSubscribers) {
+      const socket = ownerOf(handle) as Socket | undefined;
+      acceptChannel.publish({ server, socket, transport: this.transport.name });
+    }
+  }
+
+  #fail(failure: RdmaError): void {
+    const { status, message } = failure;
+    const { server, address, port } = this.#place;
+    const { name } = this.transport;
+    this.#failure = failure;
+    this.transport.blockAfter(status, message);
+    noteNotListening(server, name, reasonFor(this.transport.reasonCodeOf(status), message));
+    debug('%s:%d cannot be reached over %s: %s', address, port, name, message);
+    this.#onSettled(this);
+  }
+}

@@ -1,0 +1,85 @@
+#include <string>
+#include <vector>
+
+#include "local/rendezvous.h"
+#include "system/address.h"
+#include "tap.h"
+
+/// Under which names a listener is found on its host, and by whom.
+namespace {
+
+using namespace rdma_net;
+using Names = std::vector<std::string>;
+
+Names OfListener(const std::string& host, bool ipv6_only = false) {
+  return local::NamesOfListener({.host = host, .port = 80, .ipv6 = false}, ipv6_only);
+}
+
+Names OfTarget(const std::string& host, const std::string& local_host = "") {
+  const fabric::Target target = {.remote = {.host = host, .port = 80, .ipv6 = false},
+                                 .local_host = local_host,
+                                 .local_port = 0};
+  const auto found = local::FindLocalTarget(target);
+  return found ? found->names : Names();
+}
+
+fabric::Address Show(const sockaddr_storage& address) {
+  return system::FormatAddress(reinterpret_cast<const sockaddr*>(&address));
+}
+
+TEST("rendezvous: a listener has the name of its address, or one for each kind of any address") {
+  CHECK(OfListener("127.0.0.1") == Names{"rdma-net/1/80/127.0.0.1"});
+  CHECK(OfListener("::1") == Names{"rdma-net/1/80/::1"});
+  CHECK(OfListener("0:0:0:0:0:0:0:1") == Names{"rdma-net/1/80/::1"});
+  CHECK(OfListener("::ffff:127.0.0.1") == Names{"rdma-net/1/80/127.0.0.1"});
+  CHECK(OfListener("0.0.0.0") == Names{"rdma-net/1/80/any4"});
+  CHECK(OfListener("::") == (Names{"rdma-net/1/80/any6", "rdma-net/1/80/any4"}));
+  CHECK(OfListener("::", true) == Names{"rdma-net/1/80/any6"});
+  CHECK(OfListener("localhost").empty());
+  CHECK(OfListener("").empty());
+}
+
+TEST("rendezvous: a target is looked for by its own address first, and then by any of its kind") {
+  const Names ipv4 = {"rdma-net/1/80/127.0.0.1", "rdma-net/1/80/any4"};
+  CHECK(OfTarget("127.0.0.1") == ipv4);
+  CHECK(OfTarget("::ffff:127.0.0.1") == ipv4);
+  CHECK(OfTarget("127.1.2.3") == (Names{"rdma-net/1/80/127.1.2.3", "rdma-net/1/80/any4"}));
+  CHECK(OfTarget("::1") == (Names{"rdma-net/1/80/::1", "rdma-net/1/80/any6"}));
+}
+
+TEST("rendezvous: who connects to any address means the loopback address") {
+  CHECK(OfTarget("0.0.0.0") == OfTarget("127.0.0.1"));
+  CHECK(OfTarget("::") == OfTarget("::1"));
+}
+
+TEST("rendezvous: addresses of other hosts, of groups, and names are not looked for") {
+  for (const char* host : {"8.8.8.8", "192.0.2.1", "255.255.255.255", "224.0.0.1", "2001:db8::1",
+                           "ff02::1", "localhost", ""}) {
+    CHECK(OfTarget(host).empty());
+  }
+}
+
+TEST("rendezvous: an address to connect from must be of this host, and of the same kind") {
+  CHECK(!OfTarget("127.0.0.1", "127.0.0.2").empty());
+  CHECK(!OfTarget("127.0.0.1", "0.0.0.0").empty());
+  CHECK(OfTarget("127.0.0.1", "192.0.2.1").empty());
+  CHECK(OfTarget("127.0.0.1", "::1").empty());
+  CHECK(OfTarget("127.0.0.1", "nobody").empty());
+}
+
+TEST("rendezvous: the addresses of a connection are those that TCP would have") {
+  const auto plain =
+      local::FindLocalTarget({.remote = {.host = "0.0.0.0", .port = 80, .ipv6 = false},
+                              .local_host = {},
+                              .local_port = 0});
+  CHECK(plain && Show(plain->remote).host == "127.0.0.1" && Show(plain->remote).port == 80);
+  CHECK(plain && Show(plain->local).host == "127.0.0.1" && Show(plain->local).port == 0);
+  const auto bound =
+      local::FindLocalTarget({.remote = {.host = "127.0.0.9", .port = 80, .ipv6 = false},
+                              .local_host = "127.0.0.2",
+                              .local_port = 1234});
+  CHECK(bound && Show(bound->remote).host == "127.0.0.9");
+  CHECK(bound && Show(bound->local).host == "127.0.0.2" && Show(bound->local).port == 1234);
+}
+
+}  // namespace
