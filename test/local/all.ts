@@ -1,0 +1,64 @@
+/**
+ * Every test of two programs on one machine, over shared memory: run by ../local.test.ts, or by hand:
+ *
+ *     node dist/test/local/all.js [NAME...]
+ *
+ * With LOCAL_OVER=tcp everything is plain TCP, which tells whether a test itself is right.
+ */
+import t from 'tap';
+import { countersTests } from '../rdma/counters';
+import { environmentTests } from '../rdma/environments';
+import { fairnessTests } from '../rdma/fairness';
+import { fallbackTests } from '../rdma/fallback';
+import { httpTests } from '../rdma/http';
+import { inPlaceTests } from '../rdma/in-place';
+import { loopDelayTests } from '../rdma/loop-delay';
+import { here } from '../rdma/place';
+import { killLeftovers } from '../rdma/program';
+import { transferTests } from '../rdma/transfers';
+import { addressTests } from './addresses';
+import { crowdTests } from './crowd';
+import { killTests } from './kills';
+import { meshTests } from './mesh';
+import { namespaceTests } from './namespaces';
+import { userTests } from './users';
+
+const transport = process.env.LOCAL_OVER === 'tcp' ? 'tcp' : 'local';
+process.env.RDMA_NET = transport === 'tcp' ? 'off' : 'require';
+process.env.RDMA_NET_TRANSPORTS = 'local';
+
+const place = here(transport, 4);
+const placeOfIpv6 = here(transport, 6);
+/** Of what cannot be told of plain TCP. */
+const onlyLocal = (tests: () => void) => (transport === 'local' ? tests : () => undefined);
+
+const groups: Record<string, () => void> = {
+  transfers: () => transferTests(place),
+  'transfers-ipv6': () => transferTests(placeOfIpv6),
+  fairness: () => fairnessTests(place),
+  http: () => httpTests(place),
+  'http-ipv6': () => httpTests(placeOfIpv6),
+  counters: onlyLocal(() => countersTests(place)),
+  'in-place': () => inPlaceTests(place),
+  'loop-delay': () => loopDelayTests(place),
+  environments: () => environmentTests(place),
+  fallback: onlyLocal(() => fallbackTests(place)),
+  crowd: () => crowdTests(place),
+  mesh: () => meshTests(place),
+  kills: () => killTests(place),
+  addresses: () => addressTests(place),
+  namespaces: () => namespaceTests(place),
+  users: onlyLocal(() => userTests(place)),
+};
+
+t.setTimeout(0);
+t.afterEach(killLeftovers);
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !Object.hasOwn(groups, name));
+if (unknown.length > 0) {
+  throw new Error(`no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
+}
+for (const [name, tests] of Object.entries(groups)) {
+  if (wanted.length === 0 || wanted.includes(name)) tests();
+}
