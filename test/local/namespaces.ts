@@ -39,6 +39,7 @@ export function namespaceTests({ address, wildcard, transport }: Place): void {
       t.match(await neighbour.says('called'), { transport });
       stranger.tell(`call ${address} ${port as number}`);
       t.match(await stranger.says('called'), { code: 'ECONNREFUSED' });
+      await server.says('accepted');
       t.equal(server.all('accepted').length, 1);
       for (const program of [server, neighbour, stranger]) {
         t.match(await program.end(), { code: 0, stderr: '' });

@@ -57,8 +57,8 @@ async function meet(t: Test, place: Place, other: 'server' | 'client' | 'both'):
   const client = new LocalProgram('caller', { env, wrapper, args: argsOf('client') });
   client.tell(`call ${place.address} ${listening.port as number}`);
   const called = await client.says('called');
-  t.equal(server.all('accepted').length, 1);
   for (const program of [client, server]) t.match(await program.end(), { code: 0, stderr: '' });
+  t.equal(server.all('accepted').length, 1);
   return called;
 }
 
