@@ -3,8 +3,11 @@ import t from 'tap';
 import { execute } from './lab/execute';
 import { projectRoot } from './lab/project-root';
 
+const patient = { timeout: 1_200_000 };
+
+t.setTimeout(patient.timeout);
 for (const script of ['lint:ts', 'lint:package', 'lint:native']) {
-  void t.test(`npm run ${script} finds nothing`, async (t) => {
+  void t.test(`npm run ${script} finds nothing`, patient, async (t) => {
     const { status, stdout, stderr } = await execute('npm', ['run', script], {
       cwd: projectRoot(),
     });
