@@ -3,6 +3,8 @@
     # Headers of rdma-core: 'system', a folder, or 'none', and then the addon is built without the
     # verbs fabric. Only headers are needed: the libraries are opened at run time.
     'rdma_include%': '<!(node binding/rdma-include.js)',
+    # 1 where we build it ourselves: other people's compilers may warn of more.
+    'werror%': 0,
   },
   'targets': [
     {
@@ -43,6 +45,7 @@
             'binding/system/address.cc',
           ],
           'conditions': [
+            ['werror==1', { 'cflags': ['-Werror'] }],
             ['rdma_include!="none" and rdma_include!="system"', {
               'cflags': ['-isystem<(rdma_include)'],
             }],

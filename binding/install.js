@@ -19,9 +19,10 @@ function build() {
     const headers = spawnSync(process.execPath, [lab, 'headers'], { stdio: 'inherit' });
     if (headers.status !== 0) console.warn('rdma-net: built without RDMA, as plain net');
     // npm puts its node-gyp on the PATH of scripts.
-    return spawnSync('node-gyp', ['configure', 'build', '--loglevel=warn'], {
+    return spawnSync('node-gyp', ['configure', 'build', '--jobs=max', '--loglevel=warn'], {
       cwd: root,
       stdio: 'inherit',
+      env: { ...process.env, GYP_DEFINES: 'werror=1' },
     });
   }
   const nodeGypBuild = require.resolve('node-gyp-build/bin.js');

@@ -1,19 +1,19 @@
 /**
  * npm run lint:native [-- --fix]
  *
- * Format, compiler warnings and clang-tidy for the C++ of the addon and its tests. (make warns of
- * the C of the tests' peers.) With `--fix`
- * formats in place. What cannot be had on this machine is skipped, with the reason; in CI it fails.
+ * Format and clang-tidy for the C++ of the addon and its tests; `--fix` formats in place. Compiler
+ * warnings are errors where it is compiled: in `npm run build:native` and the tests' makefiles. What
+ * cannot be had on this machine is skipped, with the reason; in CI it fails.
  */
 
 import { execute } from './lab/execute';
 import { projectRoot } from './lab/project-root';
 import { checkAll } from './lint/check-all';
+import { checkUnified } from './lint/check-unified';
 import { clangTool } from './lint/clang-tools';
 import { filesBelow } from './lint/files';
 import { nativeSources } from './lint/native-sources';
 
-const warnings = ['-Wall', '-Wextra', '-Wconversion', '-Wshadow'];
 const root = projectRoot();
 
 /** A check gives the problems it found, and throws when it cannot be made here. */
@@ -24,8 +24,8 @@ interface Check {
 
 const checks: readonly Check[] = [
   { name: 'clang-format', run: checkFormat },
-  { name: 'warnings', run: checkWarnings },
   { name: 'clang-tidy', run: checkTidy },
+  { name: 'clang-analyzer', run: analyze },
 ];
 
 async function checkFormat(): Promise<readonly string[]> {
@@ -38,19 +38,22 @@ async function checkFormat(): Promise<readonly string[]> {
   return [`${stderr.trim()}\napply the format with: npm run lint:native -- --fix`];
 }
 
-async function checkWarnings(): Promise<readonly string[]> {
-  const { files, flags } = await nativeSources(root, report);
-  const compiler = process.env['CXX'] ?? 'g++';
-  const { status } = await execute(compiler, ['--version']);
-  if (status !== 0) throw new Error(`no C++ compiler: ${compiler}`);
-  const options = ['-fsyntax-only', '-Werror', ...warnings, ...flags];
-  return checkAll(compiler, files, (file) => [...options, file], root);
-}
-
+/** All checks but the analyzer's. */
 async function checkTidy(): Promise<readonly string[]> {
   const command = await clangTool('clang-tidy', report);
   const { files, flags } = await nativeSources(root, report);
-  return checkAll(command, files, (file) => ['--quiet', file, '--', ...flags], root);
+  const checks = '--checks=-clang-analyzer-*,-bugprone-suspicious-include';
+  return checkUnified(command, files, (file) => ['--quiet', checks, file, '--', ...flags], root);
+}
+
+/** The analyzer, which would follow calls from one file into another, and go astray there. */
+async function analyze(): Promise<readonly string[]> {
+  const command = await clangTool('clang-tidy', report);
+  const { files, flags } = await nativeSources(root, report);
+  const checks = '--checks=-*,clang-analyzer-*,bugprone-suspicious-include';
+  const args = (file: string) => ['--quiet', checks, file, '--', ...flags];
+  const problems = await checkAll(command, files, args, root);
+  return problems.map(({ output }) => output);
 }
 
 /** Whether the check passed, or may be left out. */
