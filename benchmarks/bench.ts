@@ -1,16 +1,18 @@
 /**
- * `npm run bench -- [http|lab|local] [OPTIONS]`. `http`, if none is named: an http server over TCP and
+ * `npm run bench -- [http|lab|local|overhead] [OPTIONS]`. `http`, if none is named: an http server over TCP and
  * RDMA; `lab`: transfers beside C programs on the same device; `local`: two programs of this machine
- * over shared memory and over TCP. Their options are in their own files.
+ * over shared memory and over TCP; `overhead`: what the preload costs over TCP. Their options are in their own files.
  */
 import { benchHttp } from './http-bench';
 import { benchLab } from './lab-bench';
 import { benchLocal } from './local-bench';
+import { benchOverhead } from './overhead-bench';
 
 const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
   http: benchHttp,
   lab: benchLab,
   local: benchLocal,
+  overhead: benchOverhead,
 };
 
 async function main(): Promise<void> {

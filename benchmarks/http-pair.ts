@@ -1,5 +1,5 @@
 import type { HttpSaying, Load, Loaded, SpentOnHttp } from './http-peer';
-import { Side } from './side';
+import { Side, withPreload } from './side';
 
 /** An http server and autocannon, each in its process, and on the same transport. */
 export class HttpPair {
@@ -32,15 +32,16 @@ export class HttpPair {
     env: Record<string, string>,
     flags: (side: 'server' | 'client') => string[] = () => [],
   ): Promise<HttpPair> {
-    const server = new Side<HttpSaying>(
-      'http-peer.js',
-      ['server', address, ...files],
-      env,
-      flags('server'),
-    );
+    const server = new Side<HttpSaying>('http-peer.js', ['server', address, ...files], env, [
+      ...withPreload,
+      ...flags('server'),
+    ]);
     const { port, securePort } = await server.says('ready');
     const clientEnv = { ...env, NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' };
-    const client = new Side<HttpSaying>('http-peer.js', ['client'], clientEnv, flags('client'));
+    const client = new Side<HttpSaying>('http-peer.js', ['client'], clientEnv, [
+      ...withPreload,
+      ...flags('client'),
+    ]);
     await client.says('ready');
     return new HttpPair(server, client, address, { http: port, https: securePort });
   }

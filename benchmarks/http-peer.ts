@@ -5,7 +5,7 @@
  *     node http-peer.js server ADDRESS [KEY CERTIFICATE]   says its ports; GET /N answers N bytes
  *     node http-peer.js client
  *
- * Each line of the client's input is a {@link Load} to do, each line of the server's an empty object,
+ * Each line of the client's input is a {@link Load} or a {@link Churn} to do, each line of the server's an empty object,
  * which asks for what it has spent so far. Each line of output is a {@link HttpSaying}.
  */
 import autocannon from 'autocannon';
@@ -14,7 +14,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import net, { type AddressInfo, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 /** What autocannon does. */
@@ -24,6 +24,13 @@ export interface Load {
   seconds: number;
   /** Bytes of each body. */
   bytes: number;
+}
+
+/** Connections to make one after the other, each ended as soon as it is connected. */
+export interface Churn {
+  port: number;
+  address: string;
+  connects: number;
 }
 
 /** What a process has spent since it began, and on what its connections run. */
@@ -45,7 +52,8 @@ export interface Loaded {
 export type HttpSaying =
   | { event: 'ready'; port: number; securePort: number }
   | { event: 'spent'; spent: SpentOnHttp }
-  | { event: 'done'; loaded: Loaded; spent: SpentOnHttp };
+  | { event: 'done'; loaded: Loaded; spent: SpentOnHttp }
+  | { event: 'churned'; seconds: number; spent: SpentOnHttp };
 
 /** What the body of an answer with no number in its path is. */
 export const HELLO = 'Hello, world!\n';
@@ -135,6 +143,23 @@ async function loadServer({ url, connections, seconds, bytes }: Load): Promise<L
   };
 }
 
+async function churn({ port, address, connects }: Churn): Promise<number> {
+  const started = performance.now();
+  for (let index = 0; index < connects; index++) {
+    const socket = net.connect(port, address);
+    socket.on('connect', () => socket.end());
+    await once(socket.resume(), 'close');
+  }
+  return (performance.now() - started) / 1000;
+}
+
+async function obey(command: Load | Churn): Promise<HttpSaying> {
+  if ('url' in command) {
+    return { event: 'done', loaded: await loadServer(command), spent: spent() };
+  }
+  return { event: 'churned', seconds: await churn(command), spent: spent() };
+}
+
 async function runClient(): Promise<void> {
   subscribe('net.client.socket', (message) => {
     const { socket } = message as { socket: Socket };
@@ -142,7 +167,7 @@ async function runClient(): Promise<void> {
   });
   say({ event: 'ready', port: 0, securePort: 0 });
   for await (const line of createInterface(process.stdin)) {
-    say({ event: 'done', loaded: await loadServer(JSON.parse(line) as Load), spent: spent() });
+    say(await obey(JSON.parse(line) as Load | Churn));
   }
 }
 

@@ -13,25 +13,18 @@ import { localContestants } from './local-contestants';
 import { profileLocally } from './local-profile';
 import { goalsOf, legend, linesOf, showGoal, textColumns } from './local-report';
 import { localWorkloads } from './local-workloads';
-import { wholeNumber } from './options';
+import { positiveSeconds, wholeNumber } from './options';
 import { printTable } from './table';
 
 /** Long enough for some thousand requests. */
-const SECONDS = 0.6;
-
-function secondsOf(text: string | undefined): number {
-  if (text === undefined) return SECONDS;
-  const seconds = Number(text);
-  if (seconds >= 0.1 && seconds <= 600) return seconds;
-  throw new Error(`--seconds is ${JSON.stringify(text)}; expected a number from 0.1 to 600`);
-}
+const SECONDS = '0.6';
 
 export async function benchLocal(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
     options: {
       rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string' },
+      seconds: { type: 'string', default: SECONDS },
       json: { type: 'string' },
       profile: { type: 'string' },
       only: { type: 'string', default: '' },
@@ -39,7 +32,7 @@ export async function benchLocal(args: string[]): Promise<void> {
     },
   });
   const rounds = wholeNumber('rounds', values.rounds, 100);
-  const seconds = secondsOf(values.seconds);
+  const seconds = positiveSeconds(values.seconds);
   const workloads = localWorkloads.filter(({ name }) => name.includes(values.only));
   if (workloads.length === 0) {
     const names = localWorkloads.map(({ name }) => name).join('\n  ');

@@ -1,5 +1,5 @@
 import type { Measured } from './contestants';
-import { Side } from './side';
+import { Side, withPreload } from './side';
 import type { Saying, Spent, Transfer } from './transfer-peer';
 
 /** A Node server and a Node client that transfer as they are told. */
@@ -22,7 +22,7 @@ export class NodePair {
     flags: (side: 'server' | 'client') => string[] = () => [],
   ): Promise<NodePair> {
     const begin = (side: 'server' | 'client', ...more: string[]): Side<Saying> =>
-      new Side('transfer-peer.js', [side, address, ...more], env, flags(side));
+      new Side('transfer-peer.js', [side, address, ...more], env, [...withPreload, ...flags(side)]);
     const server = begin('server');
     const { port } = await server.says('ready');
     const client = begin('client', String(port));

@@ -6,3 +6,10 @@ export function wholeNumber(name: string, text: string, most: number): number {
     `--${name} is ${JSON.stringify(text)}; expected a whole number from 1 to ${most}`,
   );
 }
+
+/** @throws Error when `--seconds` is not a number from 0.1 to 600 */
+export function positiveSeconds(text: string): number {
+  const seconds = Number(text);
+  if (seconds >= 0.1 && seconds <= 600) return seconds;
+  throw new Error(`--seconds is ${JSON.stringify(text)}; expected a number from 0.1 to 600`);
+}

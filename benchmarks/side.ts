@@ -4,16 +4,26 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { root } from './children';
 
-/** A Node process that lives through a benchmark, under the preload, and says lines of JSON. */
+/** Flags for node that load the package before the program. */
+export const withPreload = ['--require', path.join(root, 'dist', 'lib', 'preload.js')];
+
+/** A Node process that lives through a benchmark, and says lines of JSON. */
 export class Side<Saying extends { event: string }> {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  /** @param program a compiled script of this folder; `flags` are for node */
-  constructor(program: string, args: string[], env: Record<string, string>, flags: string[] = []) {
-    const preload = path.join(root, 'dist', 'lib', 'preload.js');
+  /**
+   * @param program a compiled script of this folder
+   * @param flags for node; those that load the package if none are given
+   */
+  constructor(
+    program: string,
+    args: string[],
+    env: Record<string, string>,
+    flags: string[] = withPreload,
+  ) {
     const script = path.join(__dirname, program);
-    this.#child = spawn(process.execPath, [...flags, '--require', preload, script, ...args], {
+    this.#child = spawn(process.execPath, [...flags, script, ...args], {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
