@@ -1,6 +1,7 @@
 /** What a socket that connects, or a server that listens, may use: the rules first, then the rest. */
 
 import type { Server, Socket } from 'node:net';
+import { debug } from './diagnostics';
 import { noteRule } from './info';
 import { hostAskedOf } from './internals';
 import { settings, type FabricTransportName, type Mode } from './mode';
@@ -68,6 +69,15 @@ export function explainRule(question: PlanQuestion): Plan {
   return rule === undefined ? planOfAll() : planOfRule(rule, question);
 }
 
+function follow(target: Socket | Server, question: PlanQuestion): Plan {
+  const plan = explainRule(question);
+  const { rule } = plan;
+  noteRule(target, rule);
+  const { direction, address, port } = question;
+  if (rule !== undefined) debug('%s %s:%d: %s', direction, address, port, describeRule(rule));
+  return plan;
+}
+
 type TlsModule = typeof import('node:tls');
 
 // Who has not loaded it has no sockets and servers of it, and loading it takes a while.
@@ -81,16 +91,12 @@ export function planConnect(socket: Socket, address: string, port: number): Plan
   if (settings.rules.length === 0) return planOfAll();
   const name = hostAskedOf(socket);
   const isTls = (): boolean => socket instanceof tls().TLSSocket;
-  const plan = explainRule({ direction: 'connect', name, address, port, isTls });
-  noteRule(socket, plan.rule);
-  return plan;
+  return follow(socket, { direction: 'connect', name, address, port, isTls });
 }
 
 /** What a server may use that is about to listen. */
 export function planListen(server: Server, address: string, port: number): Plan {
   if (settings.rules.length === 0) return planOfAll();
   const isTls = (): boolean => server instanceof tls().Server;
-  const plan = explainRule({ direction: 'listen', name: undefined, address, port, isTls });
-  noteRule(server, plan.rule);
-  return plan;
+  return follow(server, { direction: 'listen', name: undefined, address, port, isTls });
 }

@@ -300,7 +300,8 @@ test('a rule can allow what is not among the transports of all', async (t) => {
 });
 
 void t.test('what would be done can be asked without doing it', (t) => {
-  configure({ rules: 'connect *.internal:5432 require tls rdma; listen * tcp' });
+  const rules = 'connect *.internal:5432 require tls rdma; listen * tcp';
+  configure({ transports: ['local', 'rdma'], rules });
   const about = {
     direction: 'connect',
     name: 'db.internal',

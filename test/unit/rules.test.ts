@@ -334,9 +334,8 @@ t.test('whatever the text, there are rules or an error with a place in it', (t) 
     try {
       rules += checkRules('rules', text).length;
     } catch (error) {
-      const match = /^rules, line (\d+), column (\d+): found .*; expected ./s.exec(
-        String(Object(error).message),
-      );
+      const place = /^ConfigurationError: rules, line (\d+), column (\d+): found .*; expected ./s;
+      const match = place.exec(String(error));
       const line = text.split(/\r\n|\n|\r/)[Number(match?.[1] ?? 0) - 1];
       const column = Number(match?.[2] ?? 0);
       if (line === undefined || column < 1 || column > line.length + 1) {
