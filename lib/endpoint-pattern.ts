@@ -48,7 +48,7 @@ const ANY_HOST: HostPattern = { isName: false, matches: () => true };
 const LOCALHOST: HostPattern = {
   isName: false,
   matches: ({ name, address }) =>
-    isLoopback(address) || (name !== undefined && /(^|\.)localhost\.?$/i.test(name)),
+    isLoopback(bare(address)) || (name !== undefined && /(^|\.)localhost\.?$/i.test(name)),
 };
 /** All ports. */
 export const ANY_PORT: PortPattern = [0, PORT_MAX];
