@@ -57,7 +57,7 @@ export class Attempt implements EventSink {
   readonly scope = new AsyncResource('RDMASTREAM');
   readonly #call: ConnectCall;
   readonly #dial: Dial;
-  readonly #required = settings.mode === 'require';
+  readonly #required: boolean;
   readonly #oncomplete: OnConnectComplete | undefined;
   /** Whether connecting holds the event loop, as it would over TCP. */
   readonly #referenced: boolean;
@@ -72,6 +72,7 @@ export class Attempt implements EventSink {
   constructor(call: ConnectCall, dial: Dial, first: Dialed) {
     this.#call = call;
     this.#dial = dial;
+    this.#required = dial.isRequired;
     this.#transport = first.transport;
     this.#id = first.id;
     this.#oncomplete = call.request.oncomplete;

@@ -22,6 +22,8 @@ Environment of the program:
   RDMA_NET=prefer|require|off     shared memory (same host) and RDMA where they can be had
                                   (default), or nothing else, or not at all
   RDMA_NET_TRANSPORTS=local,rdma  which of them may be used
+  RDMA_NET_RULES='RULE; RULE'     what holds for certain peers, ports and programs instead
+  RDMA_NET_CONFIG=FILE            a file with more rules, one a line
   RDMA_NET_HEAD_START_MS=50       how long they are tried alone before TCP is tried beside them
   RDMA_NET_PEER_MEMORY_MS=60000   how long a peer without RDMA is remembered
   NODE_DEBUG=rdma-net             tell on stderr what is done, and why

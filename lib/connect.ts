@@ -9,6 +9,7 @@ import { attachCause, uvErrnoOf } from './errors';
 import { noteFallback } from './info';
 import { settings } from './mode';
 import { PeerMemory } from './peers';
+import { planConnect } from './plan';
 import { reasonFor } from './reasons';
 
 /** Peers that are known to have no RDMA, for all sockets of this environment. */
@@ -17,15 +18,16 @@ export const peers = new PeerMemory(settings, () => performance.now());
 /** Takes the place of `connect` and `connect6` of a TCP handle. Returns what they return. */
 export function connect(call: ConnectCall): number {
   const { socket, handle, original, request, address, port } = call;
-  let reason = reasonFor('mode-off');
-  if (settings.mode !== 'off') {
-    const dial = new Dial(call, peers);
+  const plan = planConnect(socket, address, port);
+  let { reason } = plan;
+  if (plan.mode !== 'off') {
+    const dial = new Dial(call, peers, plan);
     const first = dial.next();
     if (first !== undefined) return new Attempt(call, dial, first).start();
-    if (settings.mode === 'require') return refuse(call, dial);
+    if (dial.isRequired) return refuse(call, dial);
     reason = dial.reason;
   }
-  noteFallback(socket, address, port, reason);
+  noteFallback(socket, address, port, reason ?? reasonFor('mode-off'));
   return original.call(handle, request, address, port);
 }
 

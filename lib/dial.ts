@@ -5,14 +5,14 @@ import { ownsLoopback } from './binding';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
 import { isLoopback } from './loopback';
-import { settings } from './mode';
 import { DetailKind } from './native';
 import type { PeerMemory } from './peers';
+import type { Plan } from './plan';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { internalsDiffer } from './self-check';
 import { Status } from './status';
 import { canSwap } from './swap';
-import { fabricTransports, rdmaTransport, type FabricTransport } from './transport';
+import { rdmaTransport, transportNamed, type FabricTransport } from './transport';
 
 /** What net.js asked for when it called `connect` of a TCP handle. */
 export interface ConnectCall {
@@ -61,9 +61,9 @@ function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | un
 }
 
 /**
- * The order of trying: shared memory, which tells at once whether somebody on this host listens
- * there, then RDMA. Most connections of most programs go elsewhere over TCP, so that the first must
- * cost no more than that question.
+ * The order of trying, unless a rule has another: shared memory, which tells at once whether somebody
+ * on this host listens there, then RDMA. Most connections of most programs go elsewhere over TCP, so
+ * that the first must cost no more than that question.
  *
  * Failures of shared memory are not remembered: asking again costs nothing, and a server may start
  * at any time. They are the reason that is recorded, for where they count the peer is on this host.
@@ -71,21 +71,31 @@ function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | un
 export class Dial {
   readonly #call: ConnectCall;
   readonly #peers: PeerMemory;
-  readonly #required = settings.mode === 'require';
+  readonly #plan: Plan;
   #tried = 0;
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
 
-  constructor(call: ConnectCall, peers: PeerMemory) {
+  constructor(call: ConnectCall, peers: PeerMemory, plan: Plan) {
     this.#call = call;
     this.#peers = peers;
+    this.#plan = plan;
+    // That shared memory is not to be used is no news: seldom would the peer be on this host.
+    const reason = plan.transports.includes('rdma') ? undefined : rdmaTransport.offReason;
+    if (reason !== undefined) this.#rdma = { reason, status: undefined, error: undefined };
+  }
+
+  /** Whether TCP is out of the question. */
+  get isRequired(): boolean {
+    return this.#plan.mode === 'require';
   }
 
   /** Begins to connect over the next transport that takes it. */
   next(): Dialed | undefined {
     for (;;) {
-      const transport = fabricTransports[this.#tried++];
-      if (transport === undefined) return undefined;
+      const name = this.#plan.transports[this.#tried++];
+      if (name === undefined) return undefined;
+      const transport = transportNamed(name);
       const id = this.#connect(transport);
       if (id !== undefined) return { transport, id };
     }
@@ -102,6 +112,7 @@ export class Dial {
 
   /** Why the socket goes to TCP, when all has failed. */
   get reason(): Reason {
+    if (this.#plan.reason !== undefined) return this.#plan.reason;
     const local = this.#local?.reason;
     const rdma = this.#rdma;
     if (local === undefined) return rdma?.reason ?? reasonFor('connection-failed');
@@ -111,6 +122,10 @@ export class Dial {
 
   /** The same as an error for mode `require`, and its status. */
   get failure(): { readonly error: RdmaError | RdmaUnavailableError; readonly status: Status } {
+    if (this.#plan.reason !== undefined) {
+      const error = new RdmaUnavailableError(this.#plan.reason);
+      return { error, status: Status.PermissionDenied };
+    }
     const obstacle = this.#rdma?.error === undefined ? (this.#local ?? this.#rdma) : this.#rdma;
     const reason = obstacle?.reason ?? this.reason;
     if (obstacle?.status !== undefined) {
@@ -141,8 +156,7 @@ export class Dial {
     const before = this.#whyNot(transport) ?? transport.open();
     if (before !== undefined) {
       // Whether another address is of this host is known to the local transport only.
-      const isHere = isLoopback(address) && before.code !== 'local-off';
-      const counts = transport.name === 'rdma' || isHere;
+      const counts = transport.name === 'rdma' || isLoopback(address);
       if (counts) this.#note(transport, { reason: before, status: undefined, error: undefined });
       return undefined;
     }
@@ -167,15 +181,13 @@ export class Dial {
   // In order of cost; nothing here waits.
   #whyNot(transport: FabricTransport): Reason | undefined {
     // What else could be wrong is looked at when somebody listens: seldom.
-    if (transport.name === 'local') return transport.unavailable(this.#required);
+    if (transport.name === 'local') return transport.unavailable(this.isRequired);
     const { address, port } = this.#call;
-    if (isLoopback(address) && !ownsLoopback()) {
-      return settings.transports.includes('rdma') ? reasonFor('loopback') : transport.unavailable();
-    }
-    const known = this.#required ? undefined : this.#peers.recall(address, port);
+    if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
+    const known = this.isRequired ? undefined : this.#peers.recall(address, port);
     return (
       known ??
-      transport.unavailable(this.#required) ??
+      transport.unavailable(this.isRequired) ??
       internalsDiffer() ??
       whyNotThisSocket(this.#call)
     );
@@ -195,7 +207,7 @@ export class Dial {
   }
 
   #remember({ status, message }: RdmaError): void {
-    if (this.#required) return;
+    if (this.isRequired) return;
     const { address, port } = this.#call;
     const reason = reasonFor(rdmaTransport.reasonCodeOf(status), `remembered: ${message}`);
     if (portStatuses.has(status)) this.#peers.remember(address, port, reason);

@@ -5,12 +5,13 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { theBinding } from './binding';
 import { RdmaError } from './errors';
 import { tcpClass } from './internals';
-import { readEnvironment, settings } from './mode';
+import { readEnvironment, settings, type FabricTransportName } from './mode';
 import { EventKind, type DetailKind } from './native';
+import { describeRule } from './plan';
 import { reasonCodeOf, reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import type { Status } from './status';
-import { localTransport, rdmaTransport, type EventSink } from './transport';
+import { localTransport, rdmaTransport, type EventSink, type FabricTransport } from './transport';
 
 /** What the doctor has to say. */
 export interface Diagnosis {
@@ -99,6 +100,16 @@ class Trial implements EventSink {
   }
 }
 
+/** Whether a transport may be used, if only by a rule. */
+function isWanted(name: FabricTransportName): boolean {
+  const { transports, rules } = settings;
+  return [{ transports }, ...rules].some((one) => one.transports.includes(name));
+}
+
+function whyNot(transport: FabricTransport, wanted: boolean): Reason | undefined {
+  return wanted ? (transport.unavailable() ?? transport.open()) : transport.offReason;
+}
+
 /**
  * Looks at everything that the transports need. Opens libraries, devices and a listener; connects to
  * nobody.
@@ -109,19 +120,21 @@ export async function doctor(): Promise<Diagnosis> {
   const devices = describeDevices();
   const binding = process.platform === 'linux' ? theBinding() : undefined;
   const none = settings.mode === 'off' ? reasonFor('mode-off') : whyNoInternals();
-  const local = none ?? localTransport.unavailable() ?? localTransport.open();
-  const early = none ?? rdmaTransport.unavailable() ?? rdmaTransport.open();
+  const isLocalWanted = isWanted('local');
+  const isRdmaWanted = isWanted('rdma');
+  const local = none ?? whyNot(localTransport, isLocalWanted);
+  const early = none ?? whyNot(rdmaTransport, isRdmaWanted);
   const rdma = early ?? (await new Promise<Reason | undefined>((done) => new Trial(done)));
-  const isRdmaWanted = settings.transports.includes('rdma');
   const hasVerbs = binding?.hasVerbs === true;
   const lines = [
     line(none?.code !== 'platform', 'system', `${process.platform} ${process.arch}`),
     line(none?.code !== 'node-internals', 'node', process.version),
     line(none?.code !== 'mode-off', 'mode', settings.mode),
     line(true, 'transports', settings.transports.join(', ')),
+    ...settings.rules.map((rule) => line(true, 'rule', describeRule(rule))),
     line(binding !== undefined, 'addon', binding === undefined ? 'not loaded' : 'loaded'),
   ];
-  if (settings.transports.includes('local')) {
+  if (isLocalWanted) {
     lines.push(line(local === undefined, 'local', local?.text ?? 'shared memory can be used'));
   }
   if (isRdmaWanted) {

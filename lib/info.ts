@@ -6,6 +6,7 @@ import { inside, isTcp, serverInside } from './internals';
 import { FABRIC_TRANSPORTS, type FabricTransportName, type TransportName } from './mode';
 import type { ConnectionInfo } from './native';
 import type { Reason, ReasonCode } from './reasons';
+import type { RuleInfo } from './rule';
 
 /**
  * What {@link info} tells of a socket. The fields of a connection are there on RDMA and shared
@@ -16,6 +17,8 @@ export interface SocketInfo extends Partial<ConnectionInfo> {
   transport: TransportName | undefined;
   /** Why it is on TCP; undefined elsewhere, and where TCP was never decided by rdma-net. */
   reason: Reason | undefined;
+  /** The rule that was followed when it connected, if there was one. */
+  rule: RuleInfo | undefined;
 }
 
 /** What {@link info} tells of a server. */
@@ -28,6 +31,8 @@ export interface ServerInfo {
   reason: Reason | undefined;
   /** Why it cannot be reached over a transport. */
   reasons: Partial<Record<FabricTransportName, Reason>>;
+  /** The rule that was followed when it began to listen, if there was one. */
+  rule: RuleInfo | undefined;
 }
 
 interface ServerRecord {
@@ -53,6 +58,7 @@ interface SocketRecord {
 // Nothing is written on sockets themselves: what falls back has the shape of a native socket.
 const sockets = new WeakMap<object, SocketRecord>();
 const servers = new WeakMap<object, ServerRecord>();
+const rules = new WeakMap<object, RuleInfo>();
 const fallbackCounts = new Map<ReasonCode, number>();
 const tcpRecords = new WeakMap<Reason, SocketRecord>();
 let globalReason: Reason | undefined;
@@ -65,6 +71,17 @@ export function setGlobalReason(reason: Reason | undefined): void {
 /** How many sockets and servers went to TCP, by reason. */
 export function fallbacksByReason(): Partial<Record<ReasonCode, number>> {
   return Object.fromEntries(fallbackCounts);
+}
+
+/** Puts down which rule a socket or server follows; undefined when it follows none. */
+export function noteRule(target: net.Socket | net.Server, rule: RuleInfo | undefined): void {
+  if (rule === undefined) rules.delete(target);
+  else rules.set(target, rule);
+}
+
+function ruleOf(target: net.Socket | net.Server): RuleInfo | undefined {
+  const rule = rules.get(target);
+  return rule && { text: rule.text, source: rule.source, line: rule.line };
 }
 
 /** Puts down that a socket goes to TCP. */
@@ -187,11 +204,12 @@ function socketInfo(socket: net.Socket): SocketInfo {
   const record = sockets.get(socket);
   if (transport === 'rdma' || transport === 'local') {
     const source = isSource(handle) ? handle : record?.source;
-    return { transport, reason: undefined, ...source?.connectionInfo() };
+    return { transport, reason: undefined, rule: ruleOf(socket), ...source?.connectionInfo() };
   }
   // Where nothing is caught, a closed client socket could have been anything.
   const isTcpOrUnknown = transport === 'tcp' || socket.destroyed;
-  return { transport, reason: record?.reason ?? (isTcpOrUnknown ? globalReason : undefined) };
+  const reason = record?.reason ?? (isTcpOrUnknown ? globalReason : undefined);
+  return { transport, reason, rule: ruleOf(socket) };
 }
 
 function serverInfo(server: net.Server): ServerInfo {
@@ -200,12 +218,14 @@ function serverInfo(server: net.Server): ServerInfo {
     const open = FABRIC_TRANSPORTS.filter((name) => record.open.has(name));
     const transports: TransportName[] = [...open, 'tcp'];
     const [transport] = transports;
-    return { transport, transports, reason: mainReason(record), reasons: { ...record.reasons } };
+    const [reason, reasons] = [mainReason(record), { ...record.reasons }];
+    return { transport, transports, reason, reasons, rule: ruleOf(server) };
   }
-  if (!isTcp(serverInside(server)._handle)) {
-    return { transport: undefined, transports: [], reason: undefined, reasons: {} };
-  }
-  return { transport: 'tcp', transports: ['tcp'], reason: globalReason, reasons: {} };
+  const isKnown = isTcp(serverInside(server)._handle);
+  const transport = isKnown ? 'tcp' : undefined;
+  const transports: TransportName[] = isKnown ? ['tcp'] : [];
+  const reason = isKnown ? globalReason : undefined;
+  return { transport, transports, reason, reasons: {}, rule: undefined };
 }
 
 /**

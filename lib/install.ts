@@ -66,7 +66,13 @@ function patch(): void {
   setGlobalReason(reason);
   if (reason === undefined) return;
   debug('plain net: %s %s', reason.code, reason.detail);
-  if (settings.mode === 'require') warn(reason);
+  if (isRequired()) warn(reason);
+}
+
+// RDMA_NET=off is meant to switch everything off, whatever the rules say.
+function isRequired(): boolean {
+  const { mode, rules } = settings;
+  return mode !== 'off' && [{ mode }, ...rules].some((one) => one.mode === 'require');
 }
 
 // Nothing is caught, so that there is no connection to fail.
@@ -118,6 +124,15 @@ function loadLate<T>(load: () => T): T | undefined {
   }
 }
 
+type PlanModule = typeof import('./plan');
+
+function mayNotUseTcp(socket: object | undefined, address: string, port: number): boolean {
+  if (!(socket instanceof net.Socket)) return false;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { planConnect } = require('./plan') as PlanModule;
+  return planConnect(socket, address, port).mode === 'require';
+}
+
 function catchConnect(original: ConnectMethod): ConnectMethod {
   return function connect(
     this: TcpHandle,
@@ -131,7 +146,7 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
         loadLate(() => require('./connect') as ConnectModule)
       : undefined;
     if (late?.isSocket(socket) !== true) {
-      const isRefused = broken !== undefined && settings.mode === 'require';
+      const isRefused = broken !== undefined && mayNotUseTcp(socket, address, port);
       return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);
     }
     return late.connect({ socket, handle: this, original, request, address, port });

@@ -96,6 +96,8 @@ export interface SocketInside {
   _parent: unknown;
   _server: unknown;
   _sockname: unknown;
+  /** The name that was looked up; null for addresses. */
+  _host?: string | null;
   _reset(): unknown;
   _undestroy(): void;
   readonly errored: unknown;
@@ -290,6 +292,27 @@ export function giveOwnersToTlsHandles(): void {
       if (isTcp(parent) && ownerOf(parent) === undefined) setOwner(parent, this);
     },
   );
+}
+
+let forgetsHosts = false;
+
+// net.js keeps the name when a socket is used again for an address.
+function forgetHostsOnReuse(): void {
+  if (forgetsHosts) return;
+  forgetsHosts = true;
+  const prototype = net.Socket.prototype as net.Socket & SocketInside;
+  const found: unknown = Reflect.get(prototype, '_undestroy');
+  const original = need(found, 'function', '_undestroy') as () => void;
+  prototype._undestroy = function _undestroy(this: net.Socket & SocketInside): void {
+    if (this.destroyed) this._host = null;
+    original.call(this);
+  };
+}
+
+/** The name that a socket was told to connect to, if it was one. It has been looked up already. */
+export function hostAskedOf(socket: net.Socket): string | undefined {
+  forgetHostsOnReuse();
+  return inside(socket)._host ?? undefined;
 }
 
 type Tick = () => void;

@@ -9,7 +9,7 @@ import { info, noteListenBegin, noteNotListening, noteServerFallback } from './i
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
 import { isLoopback } from './loopback';
-import { settings } from './mode';
+import { planListen, type Plan } from './plan';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import { Status } from './status';
@@ -36,35 +36,35 @@ export function listenBeside(call: ListenCall): void {
   const endpoint: Partial<AddressInfo> = {};
   if (isTcp(handle) && handle.getsockname(endpoint) !== 0) return;
   const { address = '', port = 0 } = endpoint;
-  const reason = whyNone(call, handle);
+  const plan = planListen(server, address, port);
+  const reason = whyNone(call, handle, plan);
   // A Unix-domain socket is not a fallback: nobody expected anything else of it.
   if (reason?.code === 'not-tcp') return;
   const backlog = Math.min(call.backlog > 0 ? call.backlog : DEFAULT_BACKLOG, MAX_BACKLOG);
   const place = { server, handle, address, port, backlog, ipv6Only: call.ipv6Only };
   noteListenBegin(server);
-  new Listeners(place).open(reason);
+  new Listeners(place, plan).open(reason);
 }
 
 /** Why a server can have nothing but TCP. */
-function whyNone(call: ListenCall, handle: object): Reason | undefined {
+function whyNone(call: ListenCall, handle: object, plan: Plan): Reason | undefined {
   if (cluster.isWorker) return reasonFor('cluster-worker');
   if (!isTcp(handle)) return reasonFor('not-tcp');
-  if (settings.mode === 'off') return reasonFor('mode-off');
+  if (plan.reason !== undefined) return plan.reason;
   if (call.given) return reasonFor('listen-handle');
   if (serverInside(call.server).pauseOnConnect) return reasonFor('handle-passing');
   return undefined;
 }
 
 /** Why a server cannot have this transport. */
-function whyNot(transport: FabricTransport, { address, ipv6Only }: Place): Reason | undefined {
-  const isEnabled = settings.transports.includes(transport.name);
-  if (transport.name === 'rdma' && isEnabled) {
+function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | undefined {
+  const { address, ipv6Only } = place;
+  if (!plan.transports.includes(transport.name)) return transport.offReason;
+  if (transport.name === 'rdma') {
     if (ipv6Only && address === '::') return reasonFor('ipv6-only');
     if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
   }
-  return (
-    transport.unavailable(settings.mode === 'require') ?? internalsDiffer() ?? transport.open()
-  );
+  return transport.unavailable(plan.mode === 'require') ?? internalsDiffer() ?? transport.open();
 }
 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
@@ -88,19 +88,20 @@ function fail(place: Place, errno: number, cause: Error): void {
  */
 class Listeners {
   readonly #place: Place;
-  readonly #required = settings.mode === 'require';
+  readonly #plan: Plan;
   readonly #listeners: Listener[] = [];
   #pending = new Set<Listener>();
 
-  constructor(place: Place) {
+  constructor(place: Place, plan: Plan) {
     this.#place = place;
+    this.#plan = plan;
   }
 
   /** @param reason why there can be none, if so */
   open(reason: Reason | undefined): void {
     const { server, handle } = this.#place;
     for (const transport of fabricTransports) {
-      const obstacle = reason ?? whyNot(transport, this.#place);
+      const obstacle = reason ?? whyNot(transport, this.#place, this.#plan);
       if (obstacle !== undefined) noteNotListening(server, transport.name, obstacle);
       else this.#listeners.push(new Listener(transport, this.#place, this.#onSettled));
     }
@@ -130,7 +131,7 @@ class Listeners {
 
   #fallBack(): void {
     const { server, address, port } = this.#place;
-    if (!this.#required) {
+    if (this.#plan.mode !== 'require') {
       noteServerFallback(server, address, port);
       return;
     }
@@ -140,8 +141,11 @@ class Listeners {
       return;
     }
     const reason = info(server).reason ?? reasonFor('connection-failed');
-    const status =
-      reason.code === 'loopback' ? Status.AddressNotAvailable : rdmaTransport.unavailableStatus;
-    fail(this.#place, uvErrnoOf(status), new RdmaUnavailableError(reason));
+    fail(this.#place, uvErrnoOf(statusOf(reason)), new RdmaUnavailableError(reason));
   }
+}
+
+function statusOf({ code }: Reason): Status {
+  if (code === 'loopback') return Status.AddressNotAvailable;
+  return code === 'rule-tls' ? Status.PermissionDenied : rdmaTransport.unavailableStatus;
 }

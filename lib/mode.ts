@@ -1,6 +1,9 @@
 /** What the user has asked for: the environment, and `configure()`. */
 
+import { readFileSync } from 'node:fs';
 import { ConfigurationError } from './errors';
+import type { Rule } from './rule';
+import type { RulesInput } from './rule-object';
 
 /**
  * `prefer`: shared memory or RDMA where it can be had, else TCP. `require`: one of these, or an
@@ -25,6 +28,12 @@ export interface Settings {
    * the order `local`, `rdma`. Environment: RDMA_NET_TRANSPORTS, separated by commas.
    */
   transports: readonly FabricTransportName[];
+  /**
+   * What holds for certain peers, ports and programs in the place of `mode` and `transports`: the
+   * first rule that matches. Text with a rule a line, or a list of such text and of objects; default
+   * none. Environment: RDMA_NET_RULES, and after these the rules of the file RDMA_NET_CONFIG.
+   */
+  rules: RulesInput;
   /**
    * How long a transport is tried alone before TCP is tried beside it, in milliseconds, 0 to
    * 60,000; default 50. Environment: RDMA_NET_HEAD_START_MS.
@@ -76,10 +85,16 @@ const RANGES = {
   spinMicroseconds: [0, 1000],
 } as const satisfies Partial<Record<keyof Settings, readonly [number, number]>>;
 
+/** The settings when they have been checked. */
+export interface SettingsInForce extends Omit<Settings, 'rules'> {
+  rules: readonly Rule[];
+}
+
 /** The settings in force. */
-export const settings: Settings = {
+export const settings: SettingsInForce = {
   mode: 'prefer',
   transports: FABRIC_TRANSPORTS,
+  rules: [],
   headStartMs: 50,
   peerMemoryMs: 60_000,
   peerMemoryCount: 4096,
@@ -117,6 +132,14 @@ function checkNumber(name: string, value: unknown, range: readonly [number, numb
   );
 }
 
+type RuleModule = typeof import('./rule-object');
+
+// Loaded late: most programs have no rules.
+function checkRules(name: string, value: unknown): readonly Rule[] {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return (require('./rule-object') as RuleModule).checkRules(name, value);
+}
+
 function isNumberKey(key: string): key is keyof typeof RANGES {
   return Object.hasOwn(RANGES, key);
 }
@@ -126,11 +149,12 @@ function isNumberKey(key: string): key is keyof typeof RANGES {
  * @throws {ConfigurationError} naming what was found and what was expected; nothing is changed then
  */
 export function changeSettings(changes: Partial<Settings>): void {
-  const checked: Partial<Settings> = {};
+  const checked: Partial<SettingsInForce> = {};
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) continue;
     if (key === 'mode') checked.mode = checkMode(key, value);
     else if (key === 'transports') checked.transports = checkTransports(key, value);
+    else if (key === 'rules') checked.rules = checkRules(key, value);
     else if (isNumberKey(key)) checked[key] = checkNumber(key, value, RANGES[key]);
     else {
       const known = Object.keys(settings).join(', ');
@@ -155,6 +179,26 @@ function readTransports(environment: NodeJS.ProcessEnv): void {
   settings.transports = checkTransports(name, value, text);
 }
 
+function readConfigurationFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { message } = error as Error;
+    throw new ConfigurationError(
+      `RDMA_NET_CONFIG is ${show(file)}; expected the name of a file with rules (${message})`,
+    );
+  }
+}
+
+// Those of the variable come first: whoever starts a program can decide before the file does.
+function readRules(environment: NodeJS.ProcessEnv): void {
+  const { RDMA_NET_RULES: text = '', RDMA_NET_CONFIG: file = '' } = environment;
+  if (text === '' && file === '') return;
+  const own = text === '' ? [] : checkRules('RDMA_NET_RULES', text);
+  const shared = file === '' ? [] : checkRules(file, readConfigurationFile(file));
+  settings.rules = [...own, ...shared];
+}
+
 /**
  * Takes the settings of the environment.
  * @throws {ConfigurationError} naming the variable, what was found and what was expected
@@ -163,6 +207,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): void {
   const mode = environment['RDMA_NET'];
   if (mode !== undefined && mode !== '') settings.mode = checkMode('RDMA_NET', mode);
   readTransports(environment);
+  readRules(environment);
   readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');
   readNumber(environment, 'RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs');
   readNumber(environment, 'RDMA_NET_PINNED_BYTES_MAX', 'pinnedBytesMax');

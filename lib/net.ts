@@ -13,6 +13,8 @@ export { alloc, configure, info, reasons, stats };
 export { ConfigurationError, RdmaError, RdmaUnavailableError } from './errors';
 export type { ServerInfo, SocketInfo } from './info';
 export type { FabricTransportName, Mode, Settings, TransportName } from './mode';
+export type { RuleDirection, RuleInfo, RuleObject } from './rule';
+export type { RulesInput } from './rule-object';
 export type { ConnectionInfo, Counters, TransportStats } from './native';
 export type { Reason, ReasonCode, ReasonEntry } from './reasons';
 export type { Stats } from './stats';

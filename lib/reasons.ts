@@ -117,11 +117,16 @@ export const reasons = {
   },
   'rdma-off': {
     text: 'RDMA is not among the transports that may be used.',
-    fix: "Add 'rdma' to RDMA_NET_TRANSPORTS.",
+    fix: "Add 'rdma' to RDMA_NET_TRANSPORTS, or to the rule that matches.",
   },
   'local-off': {
     text: 'Shared memory is not among the transports that may be used.',
-    fix: "Add 'local' to RDMA_NET_TRANSPORTS.",
+    fix: "Add 'local' to RDMA_NET_TRANSPORTS, or to the rule that matches.",
+  },
+  'rule-tcp': { text: 'A rule sends it to TCP.', fix: 'Change the rule.' },
+  'rule-tls': {
+    text: 'A rule wants TLS, and the socket or server has none.',
+    fix: 'Use TLS from the start, or change the rule.',
   },
   'local-unavailable': { text: 'Shared memory between programs cannot be used here.', fix: '' },
   'local-refused': {

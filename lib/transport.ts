@@ -108,9 +108,6 @@ export class FabricTransport implements Carrier {
    * @param patient true to ask again although the transport has failed a short while ago
    */
   unavailable(patient = false): Reason | undefined {
-    if (!settings.transports.includes(this.name)) {
-      return reasonFor(this.name === 'local' ? 'local-off' : 'rdma-off');
-    }
     const binding = theBinding();
     if (binding === undefined) return bindingFailure();
     const nowMs = performance.now();
@@ -137,6 +134,11 @@ export class FabricTransport implements Carrier {
     if (status === Status.Ok) return undefined;
     if (this.name === 'rdma') return reasonFor(reasonCodeOf(status));
     return reasonFor('local-unavailable', new RdmaError(status).message);
+  }
+
+  /** Why it is not used where it is not among those that may be. */
+  get offReason(): Reason {
+    return reasonFor(this.name === 'local' ? 'local-off' : 'rdma-off');
   }
 
   /** The code for what the native side returned. */
@@ -238,6 +240,11 @@ export class FabricTransport implements Carrier {
 
 export const localTransport = new FabricTransport('local', 'local');
 export const rdmaTransport = new FabricTransport('rdma', 'verbs');
+
+/** The transport of this name. */
+export function transportNamed(name: FabricTransportName): FabricTransport {
+  return name === 'local' ? localTransport : rdmaTransport;
+}
 
 /** In the order in which they are tried. */
 export const fabricTransports: readonly FabricTransport[] = [localTransport, rdmaTransport];

@@ -88,6 +88,41 @@ t.test('a mistake in the environment stops the program at its start', async (t) 
   t.match(result.stderr, /RDMA_NET is "on"; expected "prefer", "require" or "off"/);
 });
 
+t.test('a mistake in a rule stops the program at its start, and tells where it is', async (t) => {
+  const environment = { RDMA_NET_RULES: '# first\nconnect *:80 rdma; listen * tdp' };
+  for (const option of ['-r', '--import']) {
+    const args = [option, 'rdma-net/preload', '-e', 'console.log(1)'];
+    const result = await runNode(args, environment);
+    t.equal(result.code, 1);
+    t.equal(result.stdout, '');
+    const place =
+      /ConfigurationError: RDMA_NET_RULES, line 2, column 29: found "tdp"; expected "req/;
+    t.match(result.stderr, place);
+  }
+});
+
+t.test('the rules of the environment hold for the programs that they name', async (t) => {
+  const script = path.join(t.testdir({ 'worker.js': talk }), 'worker.js');
+  const args = ['-r', fake, '-r', 'rdma-net/preload'];
+  const environment = { RDMA_NET_RULES: 'program worker.js * * tcp' };
+  const named = await runNode([...args, script], environment);
+  t.strictSame(lines(named), [
+    'client tcp rule-tcp program worker.js * * tcp (RDMA_NET_RULES, line 1)',
+    'hello',
+    'server tcp',
+  ]);
+  const other = await runNode([...args, '-e', talkOverRdma], environment);
+  t.strictSame(lines(other), ['client rdma -', 'hello', 'server rdma']);
+});
+
+t.test('a worker thread is a program with the name of its own script', async (t) => {
+  const folder = t.testdir({ 'worker.js': talk });
+  const script = `new (require('node:worker_threads').Worker)(${JSON.stringify(`${folder}/worker.js`)})`;
+  const environment = { RDMA_NET_RULES: 'program worker.js connect * tcp' };
+  const args = ['-r', fake, '-r', 'rdma-net/preload', '-e', script];
+  t.match(lines(await runNode(args, environment)), [/^client tcp rule-tcp/, 'hello', 'server tcp']);
+});
+
 t.test('under the permission model everything is TCP', async (t) => {
   const flag = process.allowedNodeEnvironmentFlags.has('--permission')
     ? '--permission'

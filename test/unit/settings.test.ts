@@ -73,8 +73,8 @@ t.test('a mistake is an error that names what was found and what was expected', 
     ],
     [
       () => changeSettings({ headStart: 5 } as never),
-      '"headStart" is not a setting; expected one of mode, transports, headStartMs, ' +
-        'peerMemoryMs, peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, ' +
+      '"headStart" is not a setting; expected one of mode, transports, rules, ' +
+        'headStartMs, peerMemoryMs, peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, ' +
         'queuePairsMax, spinMicroseconds',
     ],
   ];
