@@ -13,13 +13,15 @@ import { reasonFor } from './reasons';
 
 /** Peers that are known to have no RDMA, for all sockets of this environment. */
 export const peers = new PeerMemory(settings, () => performance.now());
+/** Servers of this host that did not answer in time, for all sockets of this environment. */
+export const slowServers = new PeerMemory(settings, () => performance.now());
 
 /** Takes the place of `connect` and `connect6` of a TCP handle. Returns what they return. */
 export function connect(call: ConnectCall): number {
   const { socket, handle, original, request, address, port } = call;
   let reason = reasonFor('mode-off');
   if (settings.mode !== 'off') {
-    const dial = new Dial(call, peers);
+    const dial = new Dial(call, { peers, slowServers });
     const first = dial.next();
     if (first !== undefined) return new Attempt(call, dial, first).start();
     if (settings.mode === 'require') return refuse(call, dial);

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { ownsLoopback } from './binding';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
-import { isLoopback } from './loopback';
+import { isLoopback, isUnspecified, unmapped } from './address';
 import { settings } from './mode';
 import { DetailKind } from './native';
 import type { PeerMemory } from './peers';
@@ -31,6 +31,14 @@ export interface Dialed {
   readonly id: number;
 }
 
+/** What is known of peers that were connected to before. */
+export interface Memories {
+  /** Peers without RDMA. */
+  readonly peers: PeerMemory;
+  /** Servers of this host that let clients wait. */
+  readonly slowServers: PeerMemory;
+}
+
 /** Why a transport is out for this socket. */
 interface Obstacle {
   readonly reason: Reason;
@@ -53,6 +61,13 @@ const addressStatuses: ReadonlySet<Status> = new Set<Status>([
   Status.RetriesExceeded,
 ]);
 
+/**
+ * What the head start is longer for a program of this host. That it listens is known; if it does not
+ * answer, its event loop is busy, and with TCP the program would not serve the connection sooner. One
+ * that did not answer in all that time may have been stopped, and has it only once.
+ */
+const BUSY_MS = 1000;
+
 // A handle that is bound although net.js was not told an address has been bound from outside.
 function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | undefined {
   if (!canSwap(socket, handle)) return reasonFor('tls-while-connecting');
@@ -70,15 +85,18 @@ function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | un
  */
 export class Dial {
   readonly #call: ConnectCall;
-  readonly #peers: PeerMemory;
+  readonly #memories: Memories;
+  /** The address as the memories know it. */
+  readonly #address: string;
   readonly #required = settings.mode === 'require';
   #tried = 0;
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
 
-  constructor(call: ConnectCall, peers: PeerMemory) {
+  constructor(call: ConnectCall, memories: Memories) {
     this.#call = call;
-    this.#peers = peers;
+    this.#memories = memories;
+    this.#address = unmapped(call.address);
   }
 
   /** Begins to connect over the next transport that takes it. */
@@ -123,16 +141,32 @@ export class Dial {
     return { error: new RdmaUnavailableError(reason), status };
   }
 
-  /** Forgets that the peer had failed: it does take connections. */
-  succeed(transport: FabricTransport): void {
-    const { address, port } = this.#call;
-    if (transport.name === 'rdma') this.#peers.forget(address, port);
+  /** How long this transport is tried alone. */
+  headStartMs(transport: FabricTransport): number {
+    if (transport.name === 'rdma') return settings.headStartMs;
+    const isSlow = this.#memories.slowServers.recall(this.#address, this.#call.port) !== undefined;
+    return settings.headStartMs + (isSlow ? 0 : BUSY_MS);
   }
 
-  /** TCP has connected, and nothing was heard of the peer over this transport. */
-  noteSilence(transport: FabricTransport): Reason {
-    if (transport.name === 'local') return reasonFor('local-slow');
-    this.#peers.remember(this.#call.address, undefined, reasonFor('peer-silent', 'remembered'));
+  /** Forgets that the peer had failed: it does take connections. */
+  succeed(transport: FabricTransport): void {
+    const { peers, slowServers } = this.#memories;
+    (transport.name === 'rdma' ? peers : slowServers).forget(this.#address, this.#call.port);
+  }
+
+  /**
+   * TCP has connected or failed, and nothing was heard of the peer over this transport.
+   * @param isTelling whether the peer had time to answer
+   */
+  noteSilence(transport: FabricTransport, isTelling: boolean): Reason {
+    const { peers, slowServers } = this.#memories;
+    if (transport.name === 'local') {
+      const reason = reasonFor('local-slow');
+      slowServers.remember(this.#address, this.#call.port, reason);
+      return reason;
+    }
+    if (!isTelling) return reasonFor('still-opening');
+    peers.remember(this.#address, undefined, reasonFor('peer-silent', 'remembered'));
     return reasonFor('peer-silent');
   }
 
@@ -141,7 +175,7 @@ export class Dial {
     const before = this.#whyNot(transport) ?? transport.open();
     if (before !== undefined) {
       // Whether another address is of this host is known to the local transport only.
-      const isHere = isLoopback(address) && before.code !== 'local-off';
+      const isHere = this.#staysHere() && before.code !== 'local-off';
       const counts = transport.name === 'rdma' || isHere;
       if (counts) this.#note(transport, { reason: before, status: undefined, error: undefined });
       return undefined;
@@ -168,17 +202,22 @@ export class Dial {
   #whyNot(transport: FabricTransport): Reason | undefined {
     // What else could be wrong is looked at when somebody listens: seldom.
     if (transport.name === 'local') return transport.unavailable(this.#required);
-    const { address, port } = this.#call;
-    if (isLoopback(address) && !ownsLoopback()) {
+    if (this.#staysHere() && !ownsLoopback()) {
       return settings.transports.includes('rdma') ? reasonFor('loopback') : transport.unavailable();
     }
-    const known = this.#required ? undefined : this.#peers.recall(address, port);
+    const { peers } = this.#memories;
+    const known = this.#required ? undefined : peers.recall(this.#address, this.#call.port);
     return (
       known ??
       transport.unavailable(this.#required) ??
       internalsDiffer() ??
       whyNotThisSocket(this.#call)
     );
+  }
+
+  // To the kernel, a connection to "any" address is one to loopback.
+  #staysHere(): boolean {
+    return isLoopback(this.#address) || isUnspecified(this.#address);
   }
 
   // No error is made for it: its stack would cost more than all the rest.
@@ -196,9 +235,9 @@ export class Dial {
 
   #remember({ status, message }: RdmaError): void {
     if (this.#required) return;
-    const { address, port } = this.#call;
+    const { peers } = this.#memories;
     const reason = reasonFor(rdmaTransport.reasonCodeOf(status), `remembered: ${message}`);
-    if (portStatuses.has(status)) this.#peers.remember(address, port, reason);
-    else if (addressStatuses.has(status)) this.#peers.remember(address, undefined, reason);
+    if (portStatuses.has(status)) peers.remember(this.#address, this.#call.port, reason);
+    else if (addressStatuses.has(status)) peers.remember(this.#address, undefined, reason);
   }
 }

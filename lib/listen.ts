@@ -2,13 +2,13 @@
 
 import cluster from 'node:cluster';
 import type { AddressInfo, Server } from 'node:net';
+import { isLoopback, unmapped } from './address';
 import { ownsLoopback } from './binding';
 import { failureChannel } from './diagnostics';
 import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
-import { isLoopback } from './loopback';
 import { settings } from './mode';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
@@ -60,7 +60,7 @@ function whyNot(transport: FabricTransport, { address, ipv6Only }: Place): Reaso
   const isEnabled = settings.transports.includes(transport.name);
   if (transport.name === 'rdma' && isEnabled) {
     if (ipv6Only && address === '::') return reasonFor('ipv6-only');
-    if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
+    if (isLoopback(unmapped(address)) && !ownsLoopback()) return reasonFor('loopback');
   }
   return (
     transport.unavailable(settings.mode === 'require') ?? internalsDiffer() ?? transport.open()
