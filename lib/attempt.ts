@@ -31,6 +31,7 @@ import { noteFallback } from './info';
 import type { OnConnectComplete } from './internals';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
+import { Probe } from './probe';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { Status } from './status';
 import { canSwap, swapHandle } from './swap';
@@ -54,6 +55,13 @@ const GRACE_MS_MIN = 50;
  * and happens once a process.
  */
 const OPENING_MS_MAX = 1000;
+/** How far timers may be from what they were set to. */
+const TIMER_MS = 1;
+/**
+ * What is left of the head start, at least, when this package was loaded within it for the first
+ * connection of a process.
+ */
+const HEAD_START_SHARE = 0.5;
 
 function noop(): void {
   // The socket has been connected otherwise.
@@ -73,7 +81,9 @@ export class Attempt implements EventSink {
   /** -1 when it is over. */
   #id: number;
   #timer: NodeJS.Timeout | undefined;
-  /** Since when the peer can have been asked, on the clock of performance.now(). */
+  /** When `connect` was called, on the clock of performance.now(). */
+  #sinceMs: number;
+  /** Since when the peer can have been asked, on the same clock. */
   #askedSinceMs: number | undefined;
   #failure: RdmaError | undefined;
   #tcpFailure: TcpFailure | undefined;
@@ -85,6 +95,7 @@ export class Attempt implements EventSink {
     this.#id = first.id;
     this.#oncomplete = call.request.oncomplete;
     this.#referenced = call.handle.hasRef();
+    this.#sinceMs = call.sinceMs;
   }
 
   /** @returns 0, as the method that was caught */
@@ -101,7 +112,14 @@ export class Attempt implements EventSink {
     this.#askedSinceMs = this.#transport.native.isOpen() ? performance.now() : undefined;
     if (this.#required) return;
     if (settings.headStartMs === 0) this.#startBoth();
-    else this.#startTimer(this.#dial.headStartMs(this.#transport));
+    else this.#startTimer(this.#dial.headStartMs(this.#transport) - this.#spentMs());
+  }
+
+  /** What of the head start has gone by, once. */
+  #spentMs(): number {
+    const spentMs = performance.now() - this.#sinceMs;
+    this.#sinceMs = Infinity;
+    return Math.max(0, Math.min(spentMs - TIMER_MS, settings.headStartMs * (1 - HEAD_START_SHARE)));
   }
 
   handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
@@ -256,7 +274,7 @@ export class Attempt implements EventSink {
     }
     const { socket, address, port } = this.#call;
     const isSilent = this.#state === 'both' || this.#transport.name === 'local';
-    const reason = isSilent ? this.#noteSilence() : reasonFor('tcp-first');
+    const reason = isSilent ? this.#leaveSilent() : reasonFor('tcp-first');
     this.#resetConnection();
     this.#finish();
     noteFallback(socket, address, port, reason);
@@ -273,17 +291,27 @@ export class Attempt implements EventSink {
     this.#startTimer(this.#graceMs() + (this.#askedSinceMs === undefined ? OPENING_MS_MAX : 0));
   }
 
-  // A part of the head start may have gone by until libraries and devices were open.
-  #noteSilence(): Reason {
-    const askedMs = performance.now() - (this.#askedSinceMs ?? Infinity);
-    return this.#dial.noteSilence(this.#transport, askedMs >= settings.headStartMs / 2);
+  // How long the peer had to answer may have been less than the head start: some of it goes by while
+  // libraries and devices are being opened.
+  #leaveSilent(): Reason {
+    const patienceMs = this.#graceMs();
+    const since = this.#askedSinceMs;
+    const askedMs = since === undefined ? undefined : performance.now() - since;
+    const isTelling = askedMs !== undefined && askedMs > patienceMs - TIMER_MS;
+    if (this.#transport.name === 'rdma' && !isTelling) {
+      new Probe(this.#transport, this.#id, this.#dial, patienceMs).start(askedMs);
+      this.#id = -1;
+      return reasonFor(askedMs === undefined ? 'still-opening' : 'peer-silent');
+    }
+    this.#resetConnection();
+    return this.#dial.noteSilence(this.#transport);
   }
 
   #reportTcpFailure(): void {
     const failure = this.#tcpFailure;
     if (failure === undefined) return;
     const { socket, address, port } = this.#call;
-    const reason = this.#failure === undefined ? this.#noteSilence() : this.#dial.reason;
+    const reason = this.#failure === undefined ? this.#leaveSilent() : this.#dial.reason;
     this.#resetConnection();
     this.#finish();
     noteFallback(socket, address, port, reason);

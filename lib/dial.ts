@@ -23,6 +23,8 @@ export interface ConnectCall {
   readonly request: ConnectRequest;
   readonly address: string;
   readonly port: number;
+  /** When the method was called, on the clock of performance.now(). */
+  readonly sinceMs: number;
 }
 
 /** A connection that has been begun. */
@@ -154,18 +156,14 @@ export class Dial {
     (transport.name === 'rdma' ? peers : slowServers).forget(this.#address, this.#call.port);
   }
 
-  /**
-   * TCP has connected or failed, and nothing was heard of the peer over this transport.
-   * @param isTelling whether the peer had time to answer
-   */
-  noteSilence(transport: FabricTransport, isTelling: boolean): Reason {
+  /** TCP has connected or failed, and the peer did not answer over this transport in its time. */
+  noteSilence(transport: FabricTransport): Reason {
     const { peers, slowServers } = this.#memories;
     if (transport.name === 'local') {
       const reason = reasonFor('local-slow');
       slowServers.remember(this.#address, this.#call.port, reason);
       return reason;
     }
-    if (!isTelling) return reasonFor('still-opening');
     peers.remember(this.#address, undefined, reasonFor('peer-silent', 'remembered'));
     return reasonFor('peer-silent');
   }

@@ -95,13 +95,12 @@ t.before(async () => {
 
 test('TCP is not kept waiting by libraries that are still being opened', async (t) => {
   configure({ headStartMs: 1 });
-  const [port, echo] = await answering('silent');
+  const [port, echo] = await answering('hold');
   rdma.opened = false;
   const client = net.connect(port, HOST);
   await talk(client);
   t.equal(client.transport, 'tcp');
   t.equal(info(client).reason?.code, 'still-opening');
-  t.equal(peers.recall(HOST, port), undefined, 'the peer has not been asked');
   rdma.finishOpening();
   configure({ headStartMs: LONG_MS });
   rdma.answers.clear();
@@ -112,18 +111,43 @@ test('TCP is not kept waiting by libraries that are still being opened', async (
   await close(echo.server);
 });
 
-test('a peer that was asked when most of the head start was over is not known as silent', async (t) => {
-  configure({ headStartMs: 0 });
-  const [port, echo] = await answering('silent');
-  rdma.opened = false;
-  const client = net.connect(port, HOST);
-  whenTcpHasBegun(client, () => {
-    configure({ headStartMs: LONG_MS });
+for (const [answer, code] of [
+  ['normal', undefined],
+  ['silent', 'peer-silent'],
+  [Status.ConnectionRefused, 'peer-refused'],
+  [Status.NoRoute, 'no-route'],
+] as const) {
+  test(`a peer that had no time to answer is known later (${answer})`, async (t) => {
+    configure({ headStartMs: 1 });
+    const [port, echo] = await answering('hold');
+    rdma.opened = false;
+    const { vanished } = rdma;
+    const client = net.connect(port, HOST);
+    await talk(client);
+    t.equal(peers.recall(HOST, port), undefined, 'it has not been asked');
     rdma.finishOpening();
-    rdma.deliverNow();
+    if (answer !== 'silent') rdma.release(rdma.heldIds[0] ?? -1, answer === 'normal' ? 0 : answer);
+    await until(() => rdma.openConnections === 0);
+    await turn();
+    t.equal(peers.recall(HOST, port)?.code, code);
+    const hasFailed = answer !== 'normal' && answer !== 'silent';
+    t.equal(rdma.vanished, vanished + (hasFailed ? 0 : 1));
+    t.strictSame(echo.transports, ['tcp'], 'the program has seen one connection');
+    await close(echo.server);
   });
+}
+
+test('what is learnt later of a peer holds nobody up', async (t) => {
+  configure({ headStartMs: 0 });
+  const [port, echo] = await answering('hold');
+  const client = net.connect(port, HOST);
+  whenTcpHasBegun(client, () => configure({ headStartMs: LONG_MS }));
   await talk(client);
-  t.equal(info(client).reason?.code, 'still-opening');
+  t.equal(info(client).reason?.code, 'peer-silent');
+  t.equal(rdma.openConnections, 1);
+  t.equal(rdma.referenced, false);
+  rdma.release(rdma.heldIds[0] ?? -1);
+  await until(() => rdma.openConnections === 0);
   t.equal(peers.recall(HOST, port), undefined);
   await close(echo.server);
 });

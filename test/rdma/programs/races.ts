@@ -3,6 +3,7 @@
  *
  *     connect HOSTS PORT   HOSTS are addresses between commas, tried in this order
  *     race HOSTS PORT      the same without a head start; what TCP fails to do is waited for
+ *     head-start MS        for the sockets that follow
  *     give-up HOST PORT N  N sockets, each destroyed some turns of the event loop later than the one
  *                          before it, counted from when it began to connect
  */
@@ -11,7 +12,7 @@ import net from 'node:net';
 import { configure, info } from '../../../lib/index';
 import { listen, say } from './said';
 
-const headStartMs = Number(process.env.RDMA_NET_HEAD_START_MS ?? 50);
+let headStartMs = Number(process.env.RDMA_NET_HEAD_START_MS ?? 50);
 const open = new Set<net.Socket>();
 
 function begin(hosts: string[], port: number): net.Socket {
@@ -88,6 +89,7 @@ listen(
     const [verb, hosts = '', port, count] = command.split(' ');
     if (verb === 'connect') void sayHow(begin(hosts.split(','), Number(port)));
     else if (verb === 'race') void race(hosts.split(','), Number(port));
+    else if (verb === 'head-start') configure({ headStartMs: (headStartMs = Number(hosts)) });
     else if (verb === 'give-up') void giveUp(hosts, Number(port), Number(count));
     else throw new Error(`unknown command: ${command}`);
   },
