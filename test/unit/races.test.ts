@@ -93,11 +93,21 @@ t.before(async () => {
 
 // --- Opening -------------------------------------------------------------------------------------
 
+/** Whether TCP has begun, and on loopback ended, for a socket that is still connecting. */
+function isTcpConnected(client: net.Socket): boolean {
+  const { _handle } = client as unknown as { _handle: { getpeername(out: object): number } };
+  return _handle.getpeername({}) === 0;
+}
+
 test('TCP is not kept waiting by libraries that are still being opened', async (t) => {
   configure({ headStartMs: 1 });
   const [port, echo] = await answering('hold');
   rdma.opened = false;
   const client = net.connect(port, HOST);
+  await turn();
+  // Timers run in the order in which they are due, however late.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.equal(isTcpConnected(client), true);
   await talk(client);
   t.equal(client.transport, 'tcp');
   t.equal(info(client).reason?.code, 'still-opening');
@@ -140,16 +150,37 @@ for (const [answer, code] of [
 test('what is learnt later of a peer holds nobody up', async (t) => {
   configure({ headStartMs: 0 });
   const [port, echo] = await answering('hold');
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
   const client = net.connect(port, HOST);
   whenTcpHasBegun(client, () => configure({ headStartMs: LONG_MS }));
   await talk(client);
   t.equal(info(client).reason?.code, 'peer-silent');
   t.equal(rdma.openConnections, 1);
   t.equal(rdma.referenced, false);
+  t.equal(timers(), before);
   rdma.release(rdma.heldIds[0] ?? -1);
   await until(() => rdma.openConnections === 0);
   t.equal(peers.recall(HOST, port), undefined);
   await close(echo.server);
+});
+
+test('once libraries are open, a silent peer delays an error by its own time only', async (t) => {
+  configure({ headStartMs: 0 });
+  rdma.answers.set(HOST, 'silent');
+  rdma.opened = false;
+  const client = net.connect(await closedPort(), HOST);
+  const end = closed(client);
+  await until(() => rdma.openConnections === 1);
+  // The refusal of TCP takes a few turns.
+  for (let turns = 0; turns < 50; turns++) await turn();
+  t.equal(client.connecting, true);
+  rdma.finishOpening();
+  rdma.deliverNow();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  t.equal(client.connecting, false);
+  t.match(await end, [{ code: 'ECONNREFUSED' }]);
 });
 
 test('a server for RDMA only is reached, however long opening takes', async (t) => {
