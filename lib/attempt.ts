@@ -294,17 +294,16 @@ export class Attempt implements EventSink {
   // How long the peer had to answer may have been less than the head start: some of it goes by while
   // libraries and devices are being opened.
   #leaveSilent(): Reason {
-    const patienceMs = this.#graceMs();
     const since = this.#askedSinceMs;
     const askedMs = since === undefined ? undefined : performance.now() - since;
+    const patienceMs = this.#graceMs();
     const isTelling = askedMs !== undefined && askedMs > patienceMs - TIMER_MS;
-    if (this.#transport.name === 'rdma' && !isTelling) {
-      new Probe(this.#transport, this.#id, this.#dial, patienceMs).start(askedMs);
-      this.#id = -1;
-      return reasonFor(askedMs === undefined ? 'still-opening' : 'peer-silent');
-    }
-    this.#resetConnection();
-    return this.#dial.noteSilence(this.#transport);
+    const code = askedMs === undefined ? 'still-opening' : 'peer-silent';
+    const reason = this.#dial.noteSilence(this.#transport, code);
+    if (isTelling || this.#transport.name === 'local') this.#resetConnection();
+    else new Probe(this.#transport, this.#id, this.#dial, patienceMs).start(askedMs);
+    this.#id = -1;
+    return reason;
   }
 
   #reportTcpFailure(): void {

@@ -150,22 +150,22 @@ export class Dial {
     return settings.headStartMs + (isSlow ? 0 : BUSY_MS);
   }
 
-  /** Forgets that the peer had failed: it does take connections. */
+  /** Forgets that the peer had failed or been silent: it does answer. */
   succeed(transport: FabricTransport): void {
     const { peers, slowServers } = this.#memories;
     (transport.name === 'rdma' ? peers : slowServers).forget(this.#address, this.#call.port);
   }
 
-  /** TCP has connected or failed, and the peer did not answer over this transport in its time. */
-  noteSilence(transport: FabricTransport): Reason {
+  /** TCP has connected or failed, and the peer has not answered over this transport. */
+  noteSilence(transport: FabricTransport, code: ReasonCode = 'peer-silent'): Reason {
     const { peers, slowServers } = this.#memories;
     if (transport.name === 'local') {
       const reason = reasonFor('local-slow');
       slowServers.remember(this.#address, this.#call.port, reason);
       return reason;
     }
-    peers.remember(this.#address, undefined, reasonFor('peer-silent', 'remembered'));
-    return reasonFor('peer-silent');
+    peers.remember(this.#address, undefined, reasonFor(code, 'remembered'));
+    return reasonFor(code);
   }
 
   #connect(transport: FabricTransport): number | undefined {

@@ -8,9 +8,9 @@ import type { Status } from './status';
 import type { EventSink, FabricTransport } from './transport';
 
 /**
- * Waits for the answer to a connection request that no socket wants any more, to know whether the
- * next socket had better ask this peer. Whatever comes, the connection vanishes: the program of the
- * server never sees it. Nothing is held alive for it.
+ * Waits for the answer to a connection request that no socket wants any more. Until it comes the peer
+ * is known as silent, and if it comes in time as what it is. The connection vanishes in any case: the
+ * program of the server never sees it. Nothing is held alive for it.
  */
 export class Probe implements EventSink {
   readonly scope = rootedScope('RDMAPROBE');
@@ -38,17 +38,19 @@ export class Probe implements EventSink {
     if (kind === EventKind.Opened) {
       this.#wait(this.#patienceMs);
     } else if (kind === EventKind.Response || kind === EventKind.Failed) {
+      this.#dial.succeed(this.#transport);
       this.#end();
     } else if (kind === EventKind.ConnectFailed) {
       clearTimeout(this.#timer);
+      this.#dial.succeed(this.#transport);
       this.#dial.fail(this.#transport, new RdmaError(a as Status, b, c as DetailKind));
     }
   }
 
   #wait(ms: number): void {
     this.#timer = setTimeout(() => {
-      this.#end();
       this.#dial.noteSilence(this.#transport);
+      this.#end();
     }, ms).unref();
   }
 

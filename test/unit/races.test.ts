@@ -111,13 +111,18 @@ test('TCP is not kept waiting by libraries that are still being opened', async (
   await talk(client);
   t.equal(client.transport, 'tcp');
   t.equal(info(client).reason?.code, 'still-opening');
-  rdma.finishOpening();
-  configure({ headStartMs: LONG_MS });
-  rdma.answers.clear();
   const second = net.connect(port, HOST);
   await talk(second);
-  t.equal(second.transport, 'rdma');
-  t.strictSame(echo.transports, ['tcp', 'rdma']);
+  t.match(info(second).reason, { code: 'still-opening', detail: 'remembered' });
+  rdma.finishOpening();
+  rdma.release(rdma.heldIds[0] ?? -1);
+  await until(() => rdma.openConnections === 0);
+  configure({ headStartMs: LONG_MS });
+  rdma.answers.clear();
+  const third = net.connect(port, HOST);
+  await talk(third);
+  t.equal(third.transport, 'rdma');
+  t.strictSame(echo.transports, ['tcp', 'tcp', 'rdma']);
   await close(echo.server);
 });
 
@@ -134,12 +139,13 @@ for (const [answer, code] of [
     const { vanished } = rdma;
     const client = net.connect(port, HOST);
     await talk(client);
-    t.equal(peers.recall(HOST, port), undefined, 'it has not been asked');
+    t.equal(peers.recall(HOST, port)?.code, 'still-opening');
     rdma.finishOpening();
     if (answer !== 'silent') rdma.release(rdma.heldIds[0] ?? -1, answer === 'normal' ? 0 : answer);
     await until(() => rdma.openConnections === 0);
     await turn();
     t.equal(peers.recall(HOST, port)?.code, code);
+    t.equal(peers.recall(HOST, 1)?.code, answer === Status.ConnectionRefused ? undefined : code);
     const hasFailed = answer !== 'normal' && answer !== 'silent';
     t.equal(rdma.vanished, vanished + (hasFailed ? 0 : 1));
     t.strictSame(echo.transports, ['tcp'], 'the program has seen one connection');
@@ -157,6 +163,7 @@ test('what is learnt later of a peer holds nobody up', async (t) => {
   whenTcpHasBegun(client, () => configure({ headStartMs: LONG_MS }));
   await talk(client);
   t.equal(info(client).reason?.code, 'peer-silent');
+  t.equal(peers.recall(HOST, port)?.code, 'peer-silent');
   t.equal(rdma.openConnections, 1);
   t.equal(rdma.referenced, false);
   t.equal(timers(), before);

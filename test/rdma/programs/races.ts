@@ -76,7 +76,7 @@ async function giveUp(host: string, port: number, count: number): Promise<void> 
     socket.on('connect', () => connected++);
     socket.on('error', () => undefined);
     // Ever longer, to get from one end to the other on slow machines and on fast ones.
-    const turns = Math.floor(1.5 ** index);
+    const turns = Math.floor(1.3 ** index);
     for (let n = 0; n < turns && socket.connecting; n++) await turn();
     socket.destroy();
     if (!socket.closed) await once(socket, 'close');
