@@ -2,24 +2,27 @@
  * One attempt of a socket to connect to one address: another transport (shared memory, then RDMA)
  * first, TCP beside it after the head start.
  *
- *     state   Response     it failed       head start over   TCP connected   TCP failed
+ *     state   Response     it failed       time is over      TCP connected   TCP failed
  *     ------  -----------  --------------  ----------------  --------------  --------------
  *     alone   establish    the next one,   both              -               -
  *                          or TCP only
  *     both    held         TCP only        -                 reset it        grace
- *     held    -            TCP only        -                 reset it        establish
- *     grace   establish    TCP's error     TCP's error (*)   -               -
+ *     held    -            TCP only        establish (*)     reset it        establish
+ *     grace   establish    TCP's error     TCP's error       -               -
  *     done    -            -               -                 -               -
  *
- *     (*) the same span again, for an answer that is still on its way
+ *     (*) unless TCP has connected as well, and is about to say so
  *
+ * Each state has its own time: `alone` the head start, `held` and `grace` the same span once more.
  * The next transport has the whole head start again. A response is held while TCP is under way,
  * because a TCP connection may already stand in the queue of the server: establishing too would show
- * two connections to its program. With mode `require` the state stays `alone`, and the end is an
- * error where it would be TCP.
+ * two connections to its program. A server queues none before our side is connected, which the
+ * kernel tells. With mode `require` the state stays `alone`, and the end is an error where it would
+ * be TCP.
  */
 
 import { AsyncResource } from 'node:async_hooks';
+import { performance } from 'node:perf_hooks';
 import { connectChannel, debug, failureChannel } from './diagnostics';
 import type { ConnectCall, Dial, Dialed } from './dial';
 import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './errors';
@@ -28,7 +31,8 @@ import { noteFallback } from './info';
 import type { OnConnectComplete } from './internals';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
-import { reasonFor, type ReasonCode } from './reasons';
+import { Probe } from './probe';
+import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { Status } from './status';
 import { canSwap, swapHandle } from './swap';
 import type { EventSink, FabricTransport } from './transport';
@@ -42,15 +46,26 @@ interface TcpFailure {
 }
 
 /**
- * What the head start is longer, at most, while libraries and devices are being opened: that is not
- * the peer's fault, and happens once a process.
+ * How long, at least, an answer is waited for when TCP has failed. What could be had sooner is an
+ * error, and a server may be there for RDMA only.
+ */
+const GRACE_MS_MIN = 50;
+/**
+ * How much longer at most while libraries and devices are being opened: that is not the peer's fault,
+ * and happens once a process.
  */
 const OPENING_MS_MAX = 1000;
+/** How far timers may be from what they were set to. */
+const TIMER_MS = 1;
 /**
- * What the head start is longer for a program of this host. That it listens is known; if it does not
- * answer, its event loop is busy, and with TCP the program would not serve the connection sooner.
+ * What is left of the head start, at least, when this package was loaded within it for the first
+ * connection of a process.
  */
-const BUSY_MS = 1000;
+const HEAD_START_SHARE = 0.5;
+
+function noop(): void {
+  // The socket has been connected otherwise.
+}
 
 /** See the table above. Lives until the socket is connected, has failed, or has been destroyed. */
 export class Attempt implements EventSink {
@@ -66,6 +81,10 @@ export class Attempt implements EventSink {
   /** -1 when it is over. */
   #id: number;
   #timer: NodeJS.Timeout | undefined;
+  /** When `connect` was called, on the clock of performance.now(). */
+  #sinceMs: number;
+  /** Since when the peer can have been asked, on the same clock. */
+  #askedSinceMs: number | undefined;
   #failure: RdmaError | undefined;
   #tcpFailure: TcpFailure | undefined;
 
@@ -77,12 +96,13 @@ export class Attempt implements EventSink {
     this.#id = first.id;
     this.#oncomplete = call.request.oncomplete;
     this.#referenced = call.handle.hasRef();
+    this.#sinceMs = call.sinceMs;
   }
 
   /** @returns 0, as the method that was caught */
   start(): number {
     this.#watchRequest();
-    this.#call.socket.once('close', this.#onSocketClose);
+    this.#call.socket.on('close', this.#onSocketClose);
     this.#begin();
     return 0;
   }
@@ -90,27 +110,28 @@ export class Attempt implements EventSink {
   #begin(): void {
     this.#transport.adopt(this.#id, this);
     if (this.#referenced) this.#transport.retain();
+    this.#askedSinceMs = this.#transport.native.isOpen() ? performance.now() : undefined;
     if (this.#required) return;
     if (settings.headStartMs === 0) this.#startBoth();
-    else this.#startTimer(this.#extraMs());
+    else this.#startTimer(this.#dial.headStartMs(this.#transport) - this.#spentMs());
   }
 
-  #extraMs(): number {
-    if (this.#transport.name === 'local') return BUSY_MS;
-    return this.#transport.native.isOpen() ? 0 : OPENING_MS_MAX;
+  /** What of the head start has gone by, once. */
+  #spentMs(): number {
+    const spentMs = performance.now() - this.#sinceMs;
+    this.#sinceMs = Infinity;
+    return Math.max(0, Math.min(spentMs - TIMER_MS, settings.headStartMs * (1 - HEAD_START_SHARE)));
   }
 
   handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
-    if (this.#state === 'done') return;
+    if (kind === EventKind.ConnectFailed) this.#id = -1;
+    if (this.#isOver()) return;
     if (kind === EventKind.Opened) {
-      if (this.#timer === undefined || this.#state !== 'alone') return;
-      clearTimeout(this.#timer);
-      this.#startTimer();
+      this.#askedSinceMs = performance.now();
+      if (this.#state === 'grace') this.#startTimer(this.#graceMs());
     } else if (kind === EventKind.Response) {
-      if (this.#state === 'both') this.#state = 'held';
-      else this.#establish();
+      this.#onResponse();
     } else if (kind === EventKind.ConnectFailed) {
-      this.#id = -1;
       this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
     } else if (kind === EventKind.Failed) {
       this.#resetConnection();
@@ -118,7 +139,22 @@ export class Attempt implements EventSink {
     }
   }
 
+  /** Whether nobody waits for it any more: a socket that is destroyed emits 'close' a bit later. */
+  #isOver(): boolean {
+    if (this.#call.socket.destroyed) this.#abandon();
+    return this.#state === 'done';
+  }
+
   // --- The other transport -----------------------------------------------------------------------
+
+  #onResponse(): void {
+    if (this.#state !== 'both') {
+      this.#establish();
+      return;
+    }
+    this.#state = 'held';
+    this.#startTimer(this.#graceMs());
+  }
 
   #establish(): void {
     const { socket, handle: tcp, request, address, port } = this.#call;
@@ -134,10 +170,13 @@ export class Attempt implements EventSink {
       this.#onFailed(new RdmaError(status));
       return;
     }
-    const handle = new StreamHandle(transport, this.#id, this.scope);
+    const handle = new StreamHandle(transport, this.#id, this.scope, address.includes(':'));
     transport.adopt(this.#id, handle);
     this.#dial.succeed(transport);
+    // Closing the TCP handle completes its request, and to net.js that has been complete for long.
+    const tcpRuns = this.#state === 'held' && this.#tcpFailure === undefined;
     this.#finish();
+    if (tcpRuns) this.#setOnComplete(noop);
     swapHandle(socket, tcp, handle);
     debug('%s:%d connected over %s', address, port, transport.name);
     if (connectChannel.hasSubscribers) {
@@ -196,16 +235,29 @@ export class Attempt implements EventSink {
 
   // --- TCP ---------------------------------------------------------------------------------------
 
-  #startTimer(extraMs = 0): void {
-    this.#timer = setTimeout(this.#onTimer, settings.headStartMs + extraMs);
+  #startTimer(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onTimer, ms);
     if (!this.#referenced) this.#timer.unref();
   }
 
   readonly #onTimer = (): void => {
     this.#timer = undefined;
+    if (this.#isOver()) return;
     if (this.#state === 'grace') this.#reportTcpFailure();
-    else this.#startBoth();
+    else if (this.#state === 'alone') this.#startBoth();
+    else if (this.#state === 'held') this.#takeHeld();
   };
+
+  #graceMs(): number {
+    return Math.max(settings.headStartMs, GRACE_MS_MIN);
+  }
+
+  // TCP has not been answered, where RDMA has been: it may be filtered on the way.
+  #takeHeld(): void {
+    const isTcpConnected = this.#call.handle.getpeername({}) === 0;
+    if (!isTcpConnected) this.#establish();
+  }
 
   #startBoth(): void {
     this.#state = 'both';
@@ -216,14 +268,14 @@ export class Attempt implements EventSink {
 
   // Called by C++ in the context of the request.
   readonly #onTcpComplete: OnConnectComplete = (status, _handle, _request, readable, writable) => {
-    if (this.#state !== 'both' && this.#state !== 'held') return;
+    if (this.#isOver() || (this.#state !== 'both' && this.#state !== 'held')) return;
     if (status !== 0) {
       this.#onTcpFailed({ status, readable, writable });
       return;
     }
     const { socket, address, port } = this.#call;
     const isSilent = this.#state === 'both' || this.#transport.name === 'local';
-    const reason = isSilent ? this.#dial.noteSilence(this.#transport) : reasonFor('tcp-first');
+    const reason = isSilent ? this.#leaveSilent() : reasonFor('tcp-first');
     this.#resetConnection();
     this.#finish();
     noteFallback(socket, address, port, reason);
@@ -237,18 +289,32 @@ export class Attempt implements EventSink {
       return;
     }
     this.#state = 'grace';
-    this.#startTimer();
+    this.#startTimer(this.#graceMs() + (this.#askedSinceMs === undefined ? OPENING_MS_MAX : 0));
+  }
+
+  // How long the peer had to answer may have been less than the head start: some of it goes by while
+  // libraries and devices are being opened.
+  #leaveSilent(): Reason {
+    const since = this.#askedSinceMs;
+    const askedMs = since === undefined ? undefined : performance.now() - since;
+    const patienceMs = this.#graceMs();
+    const isTelling = askedMs !== undefined && askedMs > patienceMs - TIMER_MS;
+    const code = askedMs === undefined ? 'still-opening' : 'peer-silent';
+    const reason = this.#dial.noteSilence(this.#transport, code);
+    if (isTelling || this.#transport.name === 'local') this.#resetConnection();
+    else new Probe(this.#transport, this.#id, this.#dial, patienceMs).start(askedMs);
+    this.#id = -1;
+    return reason;
   }
 
   #reportTcpFailure(): void {
     const failure = this.#tcpFailure;
     if (failure === undefined) return;
     const { socket, address, port } = this.#call;
-    const isSilent = this.#failure === undefined;
-    const silence = this.#transport.name === 'local' ? 'local-slow' : 'peer-silent';
+    const reason = this.#failure === undefined ? this.#leaveSilent() : this.#dial.reason;
     this.#resetConnection();
     this.#finish();
-    noteFallback(socket, address, port, isSilent ? reasonFor(silence) : this.#dial.reason);
+    noteFallback(socket, address, port, reason);
     this.#complete(failure.status, failure.readable, failure.writable);
   }
 
@@ -266,8 +332,9 @@ export class Attempt implements EventSink {
     failureChannel.publish({ socket: this.#call.socket, server: undefined, error });
   }
 
+  // A socket that was destroyed and connected anew at once is told of the end of the former one.
   readonly #onSocketClose = (): void => {
-    this.#abandon();
+    if (this.#call.socket.destroyed) this.#abandon();
   };
 
   #abandon(): void {

@@ -14,6 +14,8 @@ import { reasonFor } from './reasons';
 
 /** Peers that are known to have no RDMA, for all sockets of this environment. */
 export const peers = new PeerMemory(settings, () => performance.now());
+/** Servers of this host that did not answer in time, for all sockets of this environment. */
+export const slowServers = new PeerMemory(settings, () => performance.now());
 
 /** Takes the place of `connect` and `connect6` of a TCP handle. Returns what they return. */
 export function connect(call: ConnectCall): number {
@@ -21,7 +23,7 @@ export function connect(call: ConnectCall): number {
   const plan = planConnect(socket, address, port);
   let { reason } = plan;
   if (plan.mode !== 'off') {
-    const dial = new Dial(call, peers, plan);
+    const dial = new Dial(call, { peers, slowServers }, plan);
     const first = dial.next();
     if (first !== undefined) return new Attempt(call, dial, first).start();
     if (dial.isRequired) return refuse(call, dial);

@@ -1,10 +1,11 @@
 /** The transports that a socket can try before TCP, one after the other, and why they failed. */
 
 import type { Socket } from 'node:net';
+import { isLoopback, isUnspecified, unmapped } from './address';
 import { ownsLoopback } from './binding';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
-import { isLoopback } from './loopback';
+import { settings } from './mode';
 import { DetailKind } from './native';
 import type { PeerMemory } from './peers';
 import type { Plan } from './plan';
@@ -23,12 +24,22 @@ export interface ConnectCall {
   readonly request: ConnectRequest;
   readonly address: string;
   readonly port: number;
+  /** When the method was called, on the clock of performance.now(). */
+  readonly sinceMs: number;
 }
 
 /** A connection that has been begun. */
 export interface Dialed {
   readonly transport: FabricTransport;
   readonly id: number;
+}
+
+/** What is known of peers that were connected to before. */
+export interface Memories {
+  /** Peers without RDMA. */
+  readonly peers: PeerMemory;
+  /** Servers of this host that let clients wait. */
+  readonly slowServers: PeerMemory;
 }
 
 /** Why a transport is out for this socket. */
@@ -53,6 +64,13 @@ const addressStatuses: ReadonlySet<Status> = new Set<Status>([
   Status.RetriesExceeded,
 ]);
 
+/**
+ * What the head start is longer for a program of this host. That it listens is known; if it does not
+ * answer, its event loop is busy, and with TCP the program would not serve the connection sooner. One
+ * that did not answer in all that time may have been stopped, and has it only once.
+ */
+const BUSY_MS = 1000;
+
 // A handle that is bound although net.js was not told an address has been bound from outside.
 function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | undefined {
   if (!canSwap(socket, handle)) return reasonFor('tls-while-connecting');
@@ -70,15 +88,18 @@ function whyNotThisSocket({ socket, handle, request }: ConnectCall): Reason | un
  */
 export class Dial {
   readonly #call: ConnectCall;
-  readonly #peers: PeerMemory;
+  readonly #memories: Memories;
+  /** The address as the memories know it. */
+  readonly #address: string;
   readonly #plan: Plan;
   #tried = 0;
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
 
-  constructor(call: ConnectCall, peers: PeerMemory, plan: Plan) {
+  constructor(call: ConnectCall, memories: Memories, plan: Plan) {
     this.#call = call;
-    this.#peers = peers;
+    this.#memories = memories;
+    this.#address = unmapped(call.address);
     this.#plan = plan;
     // That shared memory is not to be used is no news: seldom would the peer be on this host.
     const reason = plan.transports.includes('rdma') ? undefined : rdmaTransport.offReason;
@@ -138,17 +159,29 @@ export class Dial {
     return { error: new RdmaUnavailableError(reason), status };
   }
 
-  /** Forgets that the peer had failed: it does take connections. */
-  succeed(transport: FabricTransport): void {
-    const { address, port } = this.#call;
-    if (transport.name === 'rdma') this.#peers.forget(address, port);
+  /** How long this transport is tried alone. */
+  headStartMs(transport: FabricTransport): number {
+    if (transport.name === 'rdma') return settings.headStartMs;
+    const isSlow = this.#memories.slowServers.recall(this.#address, this.#call.port) !== undefined;
+    return settings.headStartMs + (isSlow ? 0 : BUSY_MS);
   }
 
-  /** TCP has connected, and nothing was heard of the peer over this transport. */
-  noteSilence(transport: FabricTransport): Reason {
-    if (transport.name === 'local') return reasonFor('local-slow');
-    this.#peers.remember(this.#call.address, undefined, reasonFor('peer-silent', 'remembered'));
-    return reasonFor('peer-silent');
+  /** Forgets that the peer had failed or been silent: it does answer. */
+  succeed(transport: FabricTransport): void {
+    const { peers, slowServers } = this.#memories;
+    (transport.name === 'rdma' ? peers : slowServers).forget(this.#address, this.#call.port);
+  }
+
+  /** TCP has connected or failed, and the peer has not answered over this transport. */
+  noteSilence(transport: FabricTransport, code: ReasonCode = 'peer-silent'): Reason {
+    const { peers, slowServers } = this.#memories;
+    if (transport.name === 'local') {
+      const reason = reasonFor('local-slow');
+      slowServers.remember(this.#address, this.#call.port, reason);
+      return reason;
+    }
+    peers.remember(this.#address, undefined, reasonFor(code, 'remembered'));
+    return reasonFor(code);
   }
 
   #connect(transport: FabricTransport): number | undefined {
@@ -156,7 +189,7 @@ export class Dial {
     const before = this.#whyNot(transport) ?? transport.open();
     if (before !== undefined) {
       // Whether another address is of this host is known to the local transport only.
-      const counts = transport.name === 'rdma' || isLoopback(address);
+      const counts = transport.name === 'rdma' || this.#staysHere();
       if (counts) this.#note(transport, { reason: before, status: undefined, error: undefined });
       return undefined;
     }
@@ -182,15 +215,20 @@ export class Dial {
   #whyNot(transport: FabricTransport): Reason | undefined {
     // What else could be wrong is looked at when somebody listens: seldom.
     if (transport.name === 'local') return transport.unavailable(this.isRequired);
-    const { address, port } = this.#call;
-    if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
-    const known = this.isRequired ? undefined : this.#peers.recall(address, port);
+    if (this.#staysHere() && !ownsLoopback()) return reasonFor('loopback');
+    const { peers } = this.#memories;
+    const known = this.isRequired ? undefined : peers.recall(this.#address, this.#call.port);
     return (
       known ??
       transport.unavailable(this.isRequired) ??
       internalsDiffer() ??
       whyNotThisSocket(this.#call)
     );
+  }
+
+  // To the kernel, a connection to "any" address is one to loopback.
+  #staysHere(): boolean {
+    return isLoopback(this.#address) || isUnspecified(this.#address);
   }
 
   // No error is made for it: its stack would cost more than all the rest.
@@ -208,9 +246,9 @@ export class Dial {
 
   #remember({ status, message }: RdmaError): void {
     if (this.isRequired) return;
-    const { address, port } = this.#call;
+    const { peers } = this.#memories;
     const reason = reasonFor(rdmaTransport.reasonCodeOf(status), `remembered: ${message}`);
-    if (portStatuses.has(status)) this.#peers.remember(address, port, reason);
-    else if (addressStatuses.has(status)) this.#peers.remember(address, undefined, reason);
+    if (portStatuses.has(status)) peers.remember(this.#address, this.#call.port, reason);
+    else if (addressStatuses.has(status)) peers.remember(this.#address, undefined, reason);
   }
 }

@@ -1,7 +1,7 @@
 /** Which addresses, host names and ports a rule is about: `10.0.0.0/8:*`, `*.db.internal:5432`. */
 
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
-import { isLoopback } from './loopback';
+import { isLoopback, unmapped } from './address';
 
 /** A place where a rule's text is wrong. Whoever knows where the text stands makes an error of it. */
 export class Mistake extends Error {
@@ -98,8 +98,7 @@ function network(address: string, prefix: string | undefined, prefixOffset: numb
 
 function bare(address: string): string {
   const zone = address.indexOf('%');
-  const plain = zone < 0 ? address : address.slice(0, zone);
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(plain) ? plain.slice('::ffff:'.length) : plain;
+  return unmapped(zone < 0 ? address : address.slice(0, zone));
 }
 
 function familyOf({ address }: PlainEndpoint): 'ipv4' | 'ipv6' {

@@ -16,6 +16,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { mapped } from './address';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
@@ -50,6 +51,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   readonly #id: number;
   readonly #carrier: Carrier;
   readonly #transport: Transport;
+  readonly #isIpv6: boolean;
   readonly #reads: ReadSide;
   readonly #writes: WriteQueue;
 
@@ -69,14 +71,16 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /**
    * @param id an established connection
    * @param scope the context in which the program's listeners are called
+   * @param isIpv6 whether addresses are shown as a TCP socket for IPv6 shows them
    */
-  constructor(carrier: Carrier, id: number, scope: AsyncResource) {
+  constructor(carrier: Carrier, id: number, scope: AsyncResource, isIpv6 = false) {
     super();
     const transport = carrier.native;
     this.#carrier = carrier;
     this.#transport = transport;
     this.#id = id;
     this.#scope = scope;
+    this.#isIpv6 = isIpv6;
     this.#reads = new ReadSide(transport, id, this);
     this.#writes = new WriteQueue(transport, id);
   }
@@ -154,11 +158,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   }
 
   getsockname(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.localEndpoint(this.#id));
+    return copyEndpoint(out, this.#transport.localEndpoint(this.#id), this.#isIpv6);
   }
 
   getpeername(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id));
+    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id), this.#isIpv6);
   }
 
   /** The http agent gives a kept-alive socket the context of its next request. */
@@ -399,8 +403,12 @@ function keepAliveMs(delayS: number): number {
   return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);
 }
 
-function copyEndpoint(out: Partial<Endpoint>, endpoint: Endpoint | undefined): number {
+function copyEndpoint(
+  out: Partial<Endpoint>,
+  endpoint: Endpoint | undefined,
+  isIpv6: boolean,
+): number {
   if (endpoint === undefined) return UV_ENOTCONN;
-  Object.assign(out, endpoint);
+  Object.assign(out, isIpv6 ? mapped(endpoint) : endpoint);
   return 0;
 }

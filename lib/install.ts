@@ -140,6 +140,8 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
     address: string,
     port: number,
   ): number {
+    // What is loaded now is not to delay TCP for longer than RDMA may.
+    const sinceMs = performance.now();
     const socket = ownerOf(this);
     const late = isEnabled(socket)
       ? // eslint-disable-next-line @typescript-eslint/no-require-imports
@@ -149,7 +151,7 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
       const isRefused = broken !== undefined && mayNotUseTcp(socket, address, port);
       return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);
     }
-    return late.connect({ socket, handle: this, original, request, address, port });
+    return late.connect({ socket, handle: this, original, request, address, port, sinceMs });
   };
 }
 

@@ -51,6 +51,8 @@ export type ConnectMethod = (
 export interface TcpHandle extends Handle {
   connect: ConnectMethod;
   connect6: ConnectMethod;
+  /** Fills in the address of the peer. @returns 0, or a negative error while there is none */
+  getpeername(out: object): number;
   /** Set on listening handles by net.js, and replaced by the primary of a cluster. */
   onconnection?: (status: number, handle: object) => void;
 }

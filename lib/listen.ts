@@ -2,13 +2,13 @@
 
 import cluster from 'node:cluster';
 import type { AddressInfo, Server } from 'node:net';
+import { isLoopback, unmapped } from './address';
 import { ownsLoopback } from './binding';
 import { failureChannel } from './diagnostics';
 import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
-import { isLoopback } from './loopback';
 import { planListen, type Plan } from './plan';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
@@ -62,7 +62,7 @@ function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | 
   if (!plan.transports.includes(transport.name)) return transport.offReason;
   if (transport.name === 'rdma') {
     if (ipv6Only && address === '::') return reasonFor('ipv6-only');
-    if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
+    if (isLoopback(unmapped(address)) && !ownsLoopback()) return reasonFor('loopback');
   }
   return transport.unavailable(plan.mode === 'require') ?? internalsDiffer() ?? transport.open();
 }

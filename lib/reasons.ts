@@ -92,6 +92,10 @@ export const reasons = {
     text: 'TCP connected before the peer answered over RDMA.',
     fix: 'Raise RDMA_NET_HEAD_START_MS if the peer does have RDMA.',
   },
+  'still-opening': {
+    text: 'TCP connected while RDMA libraries and devices were being opened.',
+    fix: 'Raise RDMA_NET_HEAD_START_MS; later connections find them open.',
+  },
   'tcp-first': {
     text: 'RDMA answered, but TCP had connected already.',
     fix: 'Raise RDMA_NET_HEAD_START_MS.',

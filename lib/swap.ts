@@ -1,8 +1,8 @@
 /** Puts a handle on RDMA in the place of the TCP handle of a socket that is connecting. */
 
 import { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { StreamHandle } from './handle';
 import {
   inside,
@@ -28,15 +28,22 @@ interface TlsSocketInside {
   _undestroy(): void;
 }
 
+// Loading tls takes as long as all the rest of a first connection, and many programs have none.
+function isTls(socket: Socket): socket is TLSSocket {
+  if ((socket as Partial<TLSSocket>).encrypted !== true) return false;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return socket instanceof (require('node:tls') as typeof import('node:tls')).TLSSocket;
+}
+
 /** Whether the socket can be moved to another handle: not once another socket does TLS over it. */
 export function canSwap(socket: Socket, tcp: TcpHandle): boolean {
-  return socket instanceof TLSSocket || !isUnderTls(tcp);
+  return isTls(socket) || !isUnderTls(tcp);
 }
 
 /** Swaps the handle; the TCP handle is closed. Before 'connect' is emitted. */
 export function swapHandle(socket: Socket, tcp: TcpHandle, handle: StreamHandle): void {
   if (!tcp.hasRef()) handle.unref();
-  if (socket instanceof TLSSocket) swapUnderTls(socket, handle);
+  if (isTls(socket)) swapUnderTls(socket, handle);
   else swapPlain(socket, tcp, handle);
 }
 

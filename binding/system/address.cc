@@ -1,11 +1,13 @@
 #include "system/address.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace rdma_net::system {
 
@@ -43,7 +45,22 @@ bool ParseAddress(const std::string& host, uint16_t port, sockaddr_storage* out)
   return true;
 }
 
-fabric::Address FormatAddress(const sockaddr* address) {
+uint32_t ScopeOf(const sockaddr* own) {
+  const auto* ipv6 = reinterpret_cast<const sockaddr_in6*>(own);
+  if (own->sa_family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&ipv6->sin6_addr)) return 0;
+  if (ipv6->sin6_scope_id != 0) return ipv6->sin6_scope_id;
+  ifaddrs* first = nullptr;
+  if (getifaddrs(&first) != 0) return 0;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(first, &freeifaddrs);
+  for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET6) continue;
+    const auto* found = reinterpret_cast<const sockaddr_in6*>(each->ifa_addr);
+    if (IN6_ARE_ADDR_EQUAL(&found->sin6_addr, &ipv6->sin6_addr)) return found->sin6_scope_id;
+  }
+  return 0;
+}
+
+fabric::Address FormatAddress(const sockaddr* address, uint32_t scope) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   fabric::Address result;
   if (address->sa_family == AF_INET) {
@@ -58,8 +75,8 @@ fabric::Address FormatAddress(const sockaddr* address) {
     result.host = text.data();
     result.ipv6 = true;
     std::array<char, IF_NAMESIZE> name{};
-    if (IN6_IS_ADDR_LINKLOCAL(&ipv6->sin6_addr) &&
-        if_indextoname(ipv6->sin6_scope_id, name.data()) != nullptr) {
+    if (ipv6->sin6_scope_id != 0) scope = ipv6->sin6_scope_id;
+    if (IN6_IS_ADDR_LINKLOCAL(&ipv6->sin6_addr) && if_indextoname(scope, name.data()) != nullptr) {
       result.host += std::string("%") + name.data();
     }
   }

@@ -13,6 +13,11 @@ namespace rdma_net::system {
 /// @return false when it is not one
 bool ParseAddress(const std::string& host, uint16_t port, sockaddr_storage* out);
 
-fabric::Address FormatAddress(const sockaddr* address);
+/// The scope of an IPv6 address of this host that has none but on its link, looked up where the
+/// address does not say it itself; else 0.
+uint32_t ScopeOf(const sockaddr* own);
+
+/// @param scope that of a link-local address that does not say it itself
+fabric::Address FormatAddress(const sockaddr* address, uint32_t scope = 0);
 
 }  // namespace rdma_net::system

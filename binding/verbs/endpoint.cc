@@ -297,11 +297,16 @@ uint32_t Endpoint::inline_bytes_max() const {
 }
 
 fabric::Address Endpoint::local_address() const {
-  return gone() ? fabric::Address{} : system::FormatAddress(&id_->route.addr.src_addr);
+  return gone() ? fabric::Address{} : Show(&id_->route.addr.src_addr);
 }
 
 fabric::Address Endpoint::remote_address() const {
-  return gone() ? fabric::Address{} : system::FormatAddress(&id_->route.addr.dst_addr);
+  return gone() ? fabric::Address{} : Show(&id_->route.addr.dst_addr);
+}
+
+/// Of what was accepted librdmacm knows no scopes; both ends are on the link of ours.
+fabric::Address Endpoint::Show(const sockaddr* address) const {
+  return system::FormatAddress(address, system::ScopeOf(&id_->route.addr.src_addr));
 }
 
 fabric::EndpointInfo Endpoint::info() const {

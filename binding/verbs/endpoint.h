@@ -100,6 +100,7 @@ class Endpoint final : public fabric::Endpoint {
   [[nodiscard]] fabric::EndpointInfo info() const override;
 
  private:
+  fabric::Address Show(const sockaddr* address) const;
   /// How far the connection manager has come.
   enum class Phase : uint8_t { kNew, kHandshake, kConnected, kDisconnecting, kDestroying };
 

@@ -14,6 +14,7 @@ import { httpTests } from '../rdma/http';
 import { inPlaceTests } from '../rdma/in-place';
 import { loopDelayTests } from '../rdma/loop-delay';
 import { here } from '../rdma/place';
+import { raceTests } from '../rdma/races';
 import { killLeftovers } from '../rdma/program';
 import { transferTests } from '../rdma/transfers';
 import { addressTests } from './addresses';
@@ -43,6 +44,7 @@ const groups: Record<string, () => void> = {
   'loop-delay': () => loopDelayTests(place),
   environments: () => environmentTests(place),
   fallback: onlyLocal(() => fallbackTests(place)),
+  races: onlyLocal(() => raceTests(place)),
   crowd: () => crowdTests(place),
   mesh: () => meshTests(place),
   kills: () => killTests(place),

@@ -20,6 +20,7 @@ import { limitsTests } from './limits';
 import { loopDelayTests } from './loop-delay';
 import { lab } from './place';
 import { killLeftovers } from './program';
+import { networkRaceTests, raceTests } from './races';
 import { scaleTests } from './scale';
 import { transferTests } from './transfers';
 
@@ -37,6 +38,10 @@ const groups: Record<string, () => void> = {
   limits: limitsTests,
   environments: () => environmentTests(lab),
   hostile: hostileTests,
+  races: () => {
+    raceTests(lab);
+    networkRaceTests();
+  },
   fallback: () => {
     fallbackTests(lab);
     missingRdmaTests();

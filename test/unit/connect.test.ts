@@ -9,6 +9,7 @@ import type { FallbackMessage } from '../../lib/diagnostics';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
 import { Status } from '../../lib/status';
+import { Echo, lookupOf, talk } from './echo';
 import {
   clientTls,
   close,
@@ -31,27 +32,6 @@ interface ErrorWithCause extends NodeJS.ErrnoException {
   cause?: { code?: string };
   address?: string;
   port?: number;
-}
-
-/** A server that counts what its program sees, and echoes. */
-class Echo {
-  readonly server: net.Server;
-  readonly transports: (string | undefined)[] = [];
-
-  constructor(options: net.ServerOpts = {}) {
-    this.server = net.createServer(options, (socket) => {
-      this.transports.push(socket.transport);
-      socket.on('error', () => undefined);
-      socket.pipe(socket);
-    });
-  }
-}
-
-async function talk(client: net.Socket): Promise<void> {
-  client.end('hello');
-  const answer = await readAll(client);
-  if (answer.toString() !== 'hello') throw new Error(`the answer is ${String(answer)}`);
-  if (!client.closed) await once(client, 'close');
 }
 
 function test(name: string, body: (t: Test) => Promise<void>): void {
@@ -170,23 +150,6 @@ test('while RDMA is silent, TCP starts when the head start is over, and wins', a
   await talk(second);
   t.match(info(second).reason, { code: 'peer-silent', detail: 'remembered' });
   t.strictSame(echo.transports, ['tcp', 'tcp'], 'the program has seen two connections');
-  await close(echo.server);
-});
-
-test('the head start begins when libraries and devices are open', async (t) => {
-  configure({ headStartMs: 1 });
-  const [port, echo] = await answering('hold');
-  rdma.opened = false;
-  const client = net.connect(port, '127.0.0.1');
-  await until(() => rdma.heldIds.length === 1);
-  // Many head starts later TCP has not begun.
-  await new Promise((resolve) => setTimeout(resolve, 30));
-  t.strictSame(echo.transports, []);
-  rdma.finishOpening();
-  await once(client, 'connect');
-  t.equal(client.transport, 'tcp');
-  await talk(client);
-  t.strictSame(echo.transports, ['tcp']);
   await close(echo.server);
 });
 
@@ -410,12 +373,7 @@ test('a socket can be connected again, over another transport', async (t) => {
 test('several addresses of a host are tried, and the one with RDMA is used', async (t) => {
   const [port, echo] = await answering('normal');
   rdma.answers.set(`127.0.0.2#${port}`, Status.HostUnreachable);
-  const lookup: net.LookupFunction = (_host, _options, callback) => {
-    callback(null, [
-      { address: '127.0.0.2', family: 4 },
-      { address: '127.0.0.1', family: 4 },
-    ]);
-  };
+  const lookup = lookupOf('127.0.0.2', '127.0.0.1');
   const options = { port, host: 'two.test', lookup, autoSelectFamily: true };
   const client = net.connect(options);
   // Node forgets an end() that comes before the second address is tried.
@@ -431,12 +389,7 @@ test('an address that net gives up is given up over RDMA too', async (t) => {
   configure({ headStartMs: 60_000 });
   const [port, echo] = await answering('normal');
   rdma.answers.set(`127.0.0.2#${port}`, 'silent');
-  const lookup: net.LookupFunction = (_host, _options, callback) => {
-    callback(null, [
-      { address: '127.0.0.2', family: 4 },
-      { address: '127.0.0.1', family: 4 },
-    ]);
-  };
+  const lookup = lookupOf('127.0.0.2', '127.0.0.1');
   const client = net.connect({
     port,
     host: 'two.test',
@@ -456,12 +409,7 @@ test('a TLS socket uses RDMA at the second address as well', async (t) => {
   const server = tls.createServer(serverTls, (socket) => socket.pipe(socket));
   const port = await listen(server);
   rdma.answers.set(`127.0.0.2#${port}`, Status.HostUnreachable);
-  const lookup: net.LookupFunction = (_host, _options, callback) => {
-    callback(null, [
-      { address: '127.0.0.2', family: 4 },
-      { address: '127.0.0.1', family: 4 },
-    ]);
-  };
+  const lookup = lookupOf('127.0.0.2', '127.0.0.1');
   const options = { port, host: 'two.test', lookup, autoSelectFamily: true, ...clientTls };
   const client = tls.connect(options as tls.ConnectionOptions);
   await once(client, 'secureConnect');

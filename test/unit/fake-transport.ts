@@ -16,7 +16,7 @@ import {
 } from '../../lib/native';
 import { noCounters } from '../../lib/stats';
 import { Status } from '../../lib/status';
-import { isLoopback } from '../../lib/loopback';
+import { isLoopback, unmapped } from '../../lib/address';
 import { Connection } from './fake-connection';
 import { FakeEvents } from './fake-events';
 import { FakeMemory } from './fake-memory';
@@ -41,7 +41,9 @@ interface Listener {
 /** Held back for more at most, in bytes. */
 const HOLD_BYTES_MAX = 64 * 1024;
 
-function endpoint(address: string, port: number): Endpoint {
+// As a device, it knows no IPv4 addresses inside of IPv6 ones.
+function endpoint(asked: string, port: number): Endpoint {
+  const address = unmapped(asked);
   return { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' };
 }
 

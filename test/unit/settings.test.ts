@@ -1,4 +1,5 @@
 import t from 'tap';
+import { isLoopback, isUnspecified, mapped, unmapped } from '../../lib/address';
 import {
   ConfigurationError,
   RdmaError,
@@ -6,7 +7,6 @@ import {
   systemError,
   uvErrnoOf,
 } from '../../lib/errors';
-import { isLoopback } from '../../lib/loopback';
 import { changeSettings, readEnvironment, settings } from '../../lib/mode';
 import { DetailKind } from '../../lib/native';
 import { PeerMemory } from '../../lib/peers';
@@ -162,10 +162,31 @@ t.test('errors look like those of net', (t) => {
   t.end();
 });
 
-t.test('loopback addresses are known', (t) => {
-  const own = ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '::FFFF:127.0.0.1'];
-  const others = ['128.0.0.1', '10.127.0.1', '::', '::2', '::ffff:10.0.0.1', 'fe80::1%lo'];
-  for (const address of own) t.equal(isLoopback(address), true, address);
-  for (const address of others) t.equal(isLoopback(address), false, address);
+t.test('loopback addresses are known, and those that stand for all', (t) => {
+  const own = ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '::FFFF:7f00:1', '0::1'];
+  const all = ['0.0.0.0', '::', '::0', '0:0::', '::ffff:0.0.0.0'];
+  const others = ['128.0.0.1', '10.127.0.1', '::2', '::ffff:10.0.0.1', 'fe80::1%lo', '::1%lo'];
+  for (const address of [...own, ...all, ...others]) {
+    t.equal(isLoopback(unmapped(address)), own.includes(address), address);
+    t.equal(isUnspecified(unmapped(address)), all.includes(address), address);
+  }
+  t.end();
+});
+
+t.test('an IPv6 address that stands for an IPv4 address is that address', (t) => {
+  for (const [address, same] of [
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:A00:1', '10.0.0.1'],
+    ['0:0:0:0:0:ffff:10.0.0.1', '10.0.0.1'],
+    ['10.0.0.1', '10.0.0.1'],
+    ['64:ff9b::10.0.0.1', '64:ff9b::10.0.0.1'],
+    ['fe80::1%eth0', 'fe80::1%eth0'],
+    ['fd77::1', 'fd77::1'],
+  ] as const) {
+    t.equal(unmapped(address), same);
+  }
+  const shown = { address: '::ffff:10.0.0.1', port: 1, family: 'IPv6' } as const;
+  t.strictSame(mapped({ address: '10.0.0.1', port: 1, family: 'IPv4' }), shown);
+  t.strictSame(mapped(shown), shown);
   t.end();
 });
