@@ -307,8 +307,8 @@ export class Attempt implements EventSink {
   }
 }
 
-// With several addresses, net.js gives one error for all of them that holds one for each.
-function attachCauses(error: unknown, call: ConnectCall, cause: Error): void {
+/** With several addresses, net.js gives one error for all of them that holds one for each. */
+export function attachCauses(error: unknown, call: ConnectCall, cause: Error): void {
   if (error instanceof AggregateError) {
     for (const one of error.errors as unknown[]) {
       if (isErrorOf(one, call)) attachCause(one, cause);

@@ -244,6 +244,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /** Does everything that can be done now; only from the event loop and in {@link scope}. */
   continueTurn(): void {
     try {
+      // As libuv does: who reads learns of a broken connection before who writes.
+      if (this.#failure !== undefined) this.#reads.deliver();
       this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
       this.#reads.deliver();
@@ -336,8 +338,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
 
   #close(callback: (() => void) | undefined, abortive: boolean): void {
     if (!this.#closed) this.#closeOnce(abortive);
-    this.#scope.runInAsyncScope(() => {
-      setImmediate(() => {
+    const scope = this.#scope;
+    setImmediate(() => {
+      scope.runInAsyncScope(() => {
         // As libuv does: what still waits is cancelled before the close callback.
         this.#finishWrites();
         this.#finishShutdown(UV_ECANCELED);
@@ -401,6 +404,9 @@ function keepAliveMs(delayS: number): number {
 
 function copyEndpoint(out: Partial<Endpoint>, endpoint: Endpoint | undefined): number {
   if (endpoint === undefined) return UV_ENOTCONN;
-  Object.assign(out, endpoint);
+  // In the order in which Node sets them: programs print them.
+  out.address = endpoint.address;
+  out.family = endpoint.family;
+  out.port = endpoint.port;
   return 0;
 }

@@ -8,7 +8,7 @@ import type { Settings } from '../../lib/mode';
 import { say } from '../rdma/programs/said';
 import type { NamedScenario } from './scenario';
 import { allScenarios } from './scenarios/all';
-import { Stage } from './stage';
+import { Stage, turn } from './stage';
 
 const [transport, address, wildcard, ...wanted] = process.argv.slice(2);
 const isCaught = process.env.RDMA_NET !== 'off';
@@ -50,6 +50,7 @@ async function play({ name, play: begin, onTcp }: NamedScenario): Promise<void> 
     stage.lane('process').note('the scenario fails', error);
   }
   await Promise.race([stage.clear(), late]);
+  await turn();
   clearTimeout(timer);
   if (onTcp) configure({ mode: (process.env.RDMA_NET as 'require' | 'prefer') });
   process.off('uncaughtException', uncaught).off('warning', warned);

@@ -27,11 +27,19 @@ export interface Pair {
   port: number;
 }
 
-/** Resolves when a socket or server has closed; also when it has done so already. */
+// `socket.closed` is true before 'close' is emitted.
+const closedSockets = new WeakSet<Socket>();
+
+function watchClose(socket: Socket): void {
+  socket.on('close', () => closedSockets.add(socket));
+  socket.on('connectionAttempt', () => closedSockets.delete(socket));
+}
+
+/** Resolves when a socket or server of a stage has closed; also when it has done so already. */
 export async function closed(...all: (Socket | Server)[]): Promise<void> {
   await Promise.all(
     all.map((each) => {
-      const isClosed = each instanceof net.Socket ? each.closed : !each.listening;
+      const isClosed = each instanceof net.Socket ? closedSockets.has(each) : !each.listening;
       // Not `once` of node:events, which takes an error for its own.
       return isClosed ? undefined : new Promise((resolve) => each.once('close', resolve));
     }),
@@ -86,6 +94,7 @@ export class Stage {
   /** Takes care of a socket: at the end it is destroyed, if it is still there. */
   track<Kind extends Socket>(socket: Kind): Kind {
     this.#sockets.add(socket);
+    watchClose(socket);
     socket.once('connect', () => {
       this.#transports.add(socket.transport);
       this.transcript.names.add(socket.localPort, 'client port');
@@ -103,6 +112,7 @@ export class Stage {
     server.on('connection', (socket) => {
       this.#acceptedCount++;
       this.#sockets.add(socket);
+      watchClose(socket);
       this.#transports.add(socket.transport);
       this.transcript.names.add(socket.remotePort, 'client port');
     });
@@ -133,6 +143,11 @@ export class Stage {
     const client = this.connect(port, clientOptions);
     const [[accepted]] = await Promise.all([accepting, once(client, 'connect')]);
     return { client, accepted: accepted as Socket, server, port };
+  }
+
+  /** Resolves when all sockets that there have been are closed. */
+  async allClosed(): Promise<void> {
+    await closed(...this.#sockets);
   }
 
   /** Ends everything that the scenario left. */

@@ -39,11 +39,23 @@ export class Names {
   }
 }
 
-function describeBytes(bytes: Uint8Array): unknown {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.length <= BYTES_SHOWN_MAX) return { bytes: buffer.toString('latin1') };
-  const digest = createHash('sha1').update(buffer).digest('hex');
-  return { length: buffer.length, digest };
+/** Bytes that come in pieces: those that are few as they are, others by their digest. */
+class Bytes {
+  readonly #hash = createHash('sha1');
+  #shown = Buffer.alloc(0);
+  #length = 0;
+
+  add(bytes: Uint8Array): this {
+    this.#hash.update(bytes);
+    this.#length += bytes.byteLength;
+    if (this.#length <= BYTES_SHOWN_MAX) this.#shown = Buffer.concat([this.#shown, bytes]);
+    return this;
+  }
+
+  toJSON(): unknown {
+    if (this.#length <= BYTES_SHOWN_MAX) return { bytes: this.#shown.toString('latin1') };
+    return { length: this.#length, digest: this.#hash.copy().digest('hex') };
+  }
 }
 
 function describeError(error: Error, names: Names): unknown {
@@ -63,7 +75,7 @@ export function describe(value: unknown, names: Names): unknown {
   if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
   if (typeof value === 'function') return '<function>';
   if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return describeBytes(value);
+  if (value instanceof Uint8Array) return new Bytes().add(value);
   if (value instanceof Error) return describeError(value, names);
   if (Array.isArray(value)) return value.map((item) => describe(item, names));
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -80,7 +92,7 @@ export class Lane {
   readonly #name: string;
   readonly #entries: Entry[];
   readonly #names: Names;
-  #data: Uint8Array[] | undefined;
+  #data: Bytes | undefined;
 
   constructor(name: string, entries: Entry[], names: Names) {
     this.#name = name;
@@ -99,12 +111,10 @@ export class Lane {
   data(chunk: Uint8Array | string, what = 'data'): void {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     if (this.#data === undefined) {
-      this.#data = [];
-      this.#entries.push([]);
+      this.#data = new Bytes();
+      this.#entries.push([what, this.#data]);
     }
-    // A copy: what the option `onread` gives is used again.
-    this.#data.push(Buffer.from(bytes));
-    this.#entries[this.#entries.length - 1] = [what, describeBytes(Buffer.concat(this.#data))];
+    this.#data.add(bytes);
   }
 
   /** Puts down what calling returned, or the error that it threw. */
@@ -132,8 +142,13 @@ export class Lane {
 export class Transcript {
   readonly names = new Names();
   readonly lanes: Lanes = {};
+  readonly #lanes = new Map<string, Lane>();
 
   lane(name: string): Lane {
-    return new Lane(name, (this.lanes[name] ??= []), this.names);
+    const known = this.#lanes.get(name);
+    if (known !== undefined) return known;
+    const lane = new Lane(name, (this.lanes[name] ??= []), this.names);
+    this.#lanes.set(name, lane);
+    return lane;
   }
 }

@@ -28,8 +28,8 @@ export const events: Scenarios = {
     });
     const client = stage.connect(await stage.listen(server));
     stage.lane('client').watch(client, ...SOCKET_EVENTS);
-    const [[accepted]] = await Promise.all([next(server, 'connection'), closed(client)]);
-    await closed(accepted as net.Socket);
+    await closed(client);
+    await stage.allClosed();
   },
 
   'what is written and ended while connecting arrives in order': async (stage) => {
@@ -63,6 +63,7 @@ export const events: Scenarios = {
       await next(client, 'connect');
       await closed(client);
       stage.lane('client').note('bytes', client.bytesRead, client.bytesWritten);
+      await stage.allClosed();
     }
   },
 

@@ -102,8 +102,6 @@ export const properties: Scenarios = {
     const lane = stage.lane('client');
     const accepting = next(server, 'connection');
     const client = stage.track(new net.Socket());
-    client.write('before connect is called');
-    lane.note('not connecting', client.bytesWritten, client.writableLength);
     client.connect(port, stage.address);
     client.write('grüße');
     client.write('68656c6c6f', 'hex');
