@@ -244,9 +244,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /** Does everything that can be done now; only from the event loop and in {@link scope}. */
   continueTurn(): void {
     try {
-      // As libuv does: who reads learns of a broken connection before who writes.
-      if (this.#failure !== undefined) this.#reads.deliver();
-      this.#finishWrites();
+      // As libuv does: who reads learns of a broken connection before who writes. If that closes
+      // the socket, its writes end when it has closed.
+      const mayClose = this.#failure !== undefined && !this.#closed;
+      if (mayClose) this.#reads.deliver();
+      if (!mayClose || !this.#closed) this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
       this.#reads.deliver();
     } finally {
