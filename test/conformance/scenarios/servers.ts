@@ -34,8 +34,9 @@ export const servers: Scenarios = {
   'a port is free again at once': async (stage) => {
     const first = stage.createServer();
     const port = await stage.listen(first);
+    const before = stage.connect(port);
+    await Promise.all([next(before, 'connect'), next(first, 'connection')]);
     first.close();
-    await closed(first);
     const second = stage.createServer();
     stage.lane('server').note('same', (await stage.listen(second, { port })) === port);
     const client = stage.connect(port);
@@ -178,10 +179,9 @@ export const servers: Scenarios = {
       second.listen({ port, host: stage.address, reusePort: true });
       await Promise.race([next(second, 'listening'), next(second, 'error')]);
       const client = stage.connect(port);
-      await next(client, 'connect');
+      const accepting = Promise.race([next(first, 'connection'), next(second, 'connection')]);
+      await Promise.all([next(client, 'connect'), accepting]);
       stage.lane('client').note('connected', client.readyState);
-      client.destroy();
-      await Promise.race([next(first, 'connection'), next(second, 'connection')]);
     },
   },
 
