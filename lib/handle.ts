@@ -19,6 +19,7 @@ import type { Socket } from 'node:net';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
+import { refuseToBeSent } from './handle-passing';
 import { kSource, noteSource, type Source } from './info';
 import { ownerOf, streamInternals, type StreamRequest } from './internals';
 import type { TransportName } from './mode';
@@ -399,6 +400,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     else this.#carrier.release();
   }
 }
+
+refuseToBeSent(StreamHandle.prototype);
 
 function keepAliveMs(delayS: number): number {
   return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);

@@ -23,7 +23,7 @@ function configure(settings: Partial<Settings>): void {
   (require('../../lib/index') as typeof import('../../lib/index')).configure(settings);
 }
 
-async function play({ name, play: begin, onTcp }: NamedScenario): Promise<void> {
+async function play({ name, play: begin, onTcp = false }: NamedScenario): Promise<void> {
   const stage = new Stage({
     transport: onTcp || !isCaught ? 'tcp' : (transport as 'local' | 'rdma'),
     address: address ?? '',
@@ -52,10 +52,10 @@ async function play({ name, play: begin, onTcp }: NamedScenario): Promise<void> 
   await Promise.race([stage.clear(), late]);
   await turn();
   clearTimeout(timer);
-  if (onTcp) configure({ mode: (process.env.RDMA_NET as 'require' | 'prefer') });
+  if (onTcp) configure({ mode: process.env.RDMA_NET as 'require' | 'prefer' });
   process.off('uncaughtException', uncaught).off('warning', warned);
   const { acceptedCount, transports } = stage;
-  say('played', { name, lanes: stage.transcript.lanes, acceptedCount, transports });
+  say('played', { name, lanes: stage.transcript.lanes, onTcp, acceptedCount, transports });
 }
 
 void (async () => {

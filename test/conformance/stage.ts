@@ -158,4 +158,3 @@ export class Stage {
     await closed(...this.#sockets, ...servers);
   }
 }
-

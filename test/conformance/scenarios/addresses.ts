@@ -7,11 +7,7 @@ interface Found {
   address: string;
   family: number;
 }
-type LookupCallback = (
-  error: Error | null,
-  address?: string | Found[],
-  family?: number,
-) => void;
+type LookupCallback = (error: Error | null, address?: string | Found[], family?: number) => void;
 
 /** A resolver that knows these addresses, and puts down what it was asked. */
 function lookupOf(stage: Stage, ...addresses: string[]): object {
@@ -117,7 +113,7 @@ export const addresses: Scenarios = {
     }
   },
 
-  'localhost': {
+  localhost: {
     onlyHere: true,
     play: async (stage) => {
       const port = await echoServer(stage);

@@ -12,9 +12,15 @@ export const backpressure: Scenarios = {
     const lane = stage.lane('client');
     lane.watch(client, 'drain', 'finish', 'close');
     accepted.pause();
-    lane.note('write', client.write(Buffer.alloc(MUCH), () => lane.note('first is written')));
+    lane.note(
+      'write',
+      client.write(Buffer.alloc(MUCH), () => lane.note('first is written')),
+    );
     lane.note('state', client.writableNeedDrain, client.writableLength === MUCH);
-    lane.note('write', client.write('small', () => lane.note('second is written')));
+    lane.note(
+      'write',
+      client.write('small', () => lane.note('second is written')),
+    );
     lane.note('bytes', client.bytesWritten === MUCH + 5, client.writableLength === MUCH + 5);
     await turn();
     lane.note('still', client.writableNeedDrain);
@@ -74,7 +80,7 @@ export const backpressure: Scenarios = {
     const chunks: Buffer[] = [];
     client.on('end', () => lane.note('end', Buffer.concat(chunks)));
     client.on('readable', () => {
-      for (let chunk: unknown; (chunk = client.read()) !== null; ) chunks.push(chunk as Buffer);
+      for (let chunk: unknown; (chunk = client.read()) !== null;) chunks.push(chunk as Buffer);
     });
     accepted.write('first ');
     await next(client, 'readable');

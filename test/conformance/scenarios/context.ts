@@ -21,7 +21,15 @@ export const context: Scenarios = {
     const lane = stage.lane('client');
     const port = await storage.run('listening', () => stage.listen(server));
     const client = storage.run('connecting', () => stage.connect(port));
-    for (const event of ['connectionAttempt', 'connect', 'ready', 'data', 'end', 'finish', 'close']) {
+    for (const event of [
+      'connectionAttempt',
+      'connect',
+      'ready',
+      'data',
+      'end',
+      'finish',
+      'close',
+    ]) {
       client.on(event, () => lane.note(event, storage.getStore()));
     }
     storage.run('writing', () => {
@@ -109,8 +117,14 @@ export const context: Scenarios = {
     const { client, accepted } = await stage.pair();
     const lane = stage.lane('client');
     storage.run('bound', () => {
-      client.on('data', AsyncResource.bind(() => lane.note('data', storage.getStore())));
-      client.on('close', AsyncResource.bind(() => lane.note('close', storage.getStore())));
+      client.on(
+        'data',
+        AsyncResource.bind(() => lane.note('data', storage.getStore())),
+      );
+      client.on(
+        'close',
+        AsyncResource.bind(() => lane.note('close', storage.getStore())),
+      );
     });
     accepted.end('x');
     await closed(client, accepted.resume());

@@ -94,7 +94,10 @@ export const encodings: Scenarios = {
       [''],
     ];
     for (const [index, [part, encoding]] of parts.entries()) {
-      lane.note('write', client.write(part, encoding, () => lane.note('written', index)));
+      lane.note(
+        'write',
+        client.write(part, encoding, () => lane.note('written', index)),
+      );
     }
     client.uncork();
     lane.note('still corked', client.writableCorked, client.writableLength, client.bytesWritten);

@@ -51,9 +51,15 @@ export const errors: Scenarios = {
     const lane = stage.lane('client');
     lane.watch(client, ...SOCKET_EVENTS);
     client.destroy();
-    lane.note('write', client.write('too late', (error) => lane.note('callback', error)));
+    lane.note(
+      'write',
+      client.write('too late', (error) => lane.note('callback', error)),
+    );
     await closed(client, accepted.resume());
-    lane.note('write', client.write('later', (error) => lane.note('callback', error)));
+    lane.note(
+      'write',
+      client.write('later', (error) => lane.note('callback', error)),
+    );
     client.end('still later', () => lane.note('callback of end'));
     await turn();
   },
@@ -108,7 +114,13 @@ export const errors: Scenarios = {
     const lane = stage.lane('server');
     const attempts: unknown[][] = [
       ...[[-1], [65_536], ['no/such/folder/at/all'], [{}], [{ port: 'x' }], [{ port: -1 }]],
-      ...[[{ fd: -1 }], [true], [{ port: 0, signal: 1 }], [{ port: 1, path: 'x' }], [{ port: NaN }]],
+      ...[
+        [{ fd: -1 }],
+        [true],
+        [{ port: 0, signal: 1 }],
+        [{ port: 1, path: 'x' }],
+        [{ port: NaN }],
+      ],
     ];
     for (const values of attempts) {
       lane.try(`listen ${JSON.stringify(values)}`, () => {

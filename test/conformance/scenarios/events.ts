@@ -59,7 +59,9 @@ export const events: Scenarios = {
     stage.lane('client').watch(client, ...SOCKET_EVENTS);
     for (let round = 0; round < 2; round++) {
       client.connect(port, stage.address);
-      stage.lane('client').note('connecting', client.readyState, client.destroyed, client.bytesRead);
+      stage
+        .lane('client')
+        .note('connecting', client.readyState, client.destroyed, client.bytesRead);
       await next(client, 'connect');
       await closed(client);
       stage.lane('client').note('bytes', client.bytesRead, client.bytesWritten);

@@ -63,7 +63,10 @@ export const halfClose: Scenarios = {
     lane.watch(client, ...SOCKET_EVENTS);
     stage.lane('accepted').watch(accepted, 'data', 'end', 'error', 'close');
     client.end('the end');
-    lane.note('write', client.write('too late', (error) => lane.note('callback', error)));
+    lane.note(
+      'write',
+      client.write('too late', (error) => lane.note('callback', error)),
+    );
     await closed(client, accepted);
     client.end('again', () => lane.note('callback of end'));
     await turn();

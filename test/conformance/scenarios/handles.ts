@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import net from 'node:net';
 import path from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
-import type { Scenarios } from '../scenario';
+import { nodeMajor, type Scenarios } from '../scenario';
 import { closed, next, turn } from '../stage';
 
 interface HandleInside {
@@ -33,20 +33,30 @@ export const handles: Scenarios = {
     await closed(client, accepted.resume());
   },
 
-  'a socket sent to a child process': async (stage) => {
-    const { client, accepted } = await stage.pair();
-    const lane = stage.lane('accepted');
-    const child = fork(path.join(__dirname, '..', 'child.js'), { execArgv: [], stdio: 'ignore' });
-    const answered = new Promise((resolve) => child.once('message', resolve));
-    try {
-      child.send('take this', accepted);
-      lane.note('sent', await answered);
-    } catch (error) {
-      lane.note('throws', error);
-    }
-    child.kill();
-    await new Promise((resolve) => child.once('exit', resolve));
-    client.destroy();
+  // On Node 20 an error comes later, when nobody can catch it.
+  'a socket sent to a child process': {
+    known: nodeMajor >= 22,
+    play: async (stage) => {
+      const { client, accepted, server } = await stage.pair();
+      const lane = stage.lane('accepted');
+      const child = fork(path.join(__dirname, '..', 'child.js'), { execArgv: [], stdio: 'ignore' });
+      const answered = new Promise((resolve) => child.once('message', resolve));
+      try {
+        child.send('take this', accepted);
+        lane.note('sent', await answered);
+      } catch (error) {
+        lane.note('throws', error);
+        accepted.write('still here');
+        await next(client, 'data');
+        const count = await new Promise((resolve) => {
+          server.getConnections((_error, connections) => resolve(connections));
+        });
+        lane.note('is still there', accepted.destroyed, count);
+      }
+      child.kill();
+      await new Promise((resolve) => child.once('exit', resolve));
+      client.destroy();
+    },
   },
 
   'a socket sent to another thread': async (stage) => {

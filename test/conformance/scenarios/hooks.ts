@@ -22,7 +22,9 @@ export const hooks: Scenarios = {
         const { socket, server, error } = message as Record<string, unknown>;
         const state = socket instanceof net.Socket ? socket.readyState : undefined;
         const listens = server instanceof net.Server ? server.listening : undefined;
-        stage.lane(name).note('message', Object.keys(message as object).sort(), state, listens, error);
+        stage
+          .lane(name)
+          .note('message', Object.keys(message as object).sort(), state, listens, error);
       };
       subscribe(name, listener);
       return { name, listener };
@@ -51,7 +53,9 @@ export const hooks: Scenarios = {
     const { client, accepted } = await stage.pair();
     const seen = (name: string, what: string): void => {
       const type = types.get(executionAsyncId());
-      const kind = SOCKET_TYPES.includes(type ?? '') ? 'a socket' : type?.replace(/^RDMA.*/, 'a socket');
+      const kind = SOCKET_TYPES.includes(type ?? '')
+        ? 'a socket'
+        : type?.replace(/^RDMA.*/, 'a socket');
       stage.lane(name).note(what, kind, triggerAsyncId() > 0);
     };
     accepted.on('data', () => seen('accepted', 'data'));
@@ -89,19 +93,21 @@ export const hooks: Scenarios = {
 
   'a performance entry for each connection': async (stage) => {
     const lane = stage.lane('client');
-    const { client, entry } = await new Promise<{ client: net.Socket; entry: unknown }>((resolve) => {
-      void (async () => {
-        let client: net.Socket | undefined;
-        const observer = new PerformanceObserver((list) => {
-          observer.disconnect();
-          const [first] = list.getEntriesByType('net');
-          if (client !== undefined) resolve({ client, entry: first });
-        });
-        observer.observe({ entryTypes: ['net'] });
-        const server = stage.createServer();
-        client = stage.connect(await stage.listen(server));
-      })();
-    });
+    const { client, entry } = await new Promise<{ client: net.Socket; entry: unknown }>(
+      (resolve) => {
+        void (async () => {
+          let client: net.Socket | undefined;
+          const observer = new PerformanceObserver((list) => {
+            observer.disconnect();
+            const [first] = list.getEntriesByType('net');
+            if (client !== undefined) resolve({ client, entry: first });
+          });
+          observer.observe({ entryTypes: ['net'] });
+          const server = stage.createServer();
+          client = stage.connect(await stage.listen(server));
+        })();
+      },
+    );
     const { name, detail } = entry as { name: string; detail: unknown };
     lane.note('entry', name, detail, client.readyState);
   },

@@ -1,5 +1,13 @@
 /** Sockets as async iterables, as web streams, and as parts of pipelines. */
-import { PassThrough, Readable, Transform, Writable, Duplex, finished, pipeline } from 'node:stream';
+import {
+  PassThrough,
+  Readable,
+  Transform,
+  Writable,
+  Duplex,
+  finished,
+  pipeline,
+} from 'node:stream';
 import { pipeline as pipelinePromise } from 'node:stream/promises';
 import type { Socket } from 'node:net';
 import type { Scenarios } from '../scenario';
@@ -92,13 +100,14 @@ export const iteration: Scenarios = {
   'Readable.toWeb and Writable.toWeb': async (stage) => {
     const { client, accepted } = await stage.pair({}, { allowHalfOpen: true });
     stage.lane('client').watch(client, 'finish', 'error', 'close');
+    accepted.end();
+    client.resume();
     const writer = Writable.toWeb(client).getWriter();
     await writer.write(Buffer.from('to the web'));
     await writer.close();
     const received = await collect(Readable.toWeb(accepted) as AsyncIterable<unknown>);
     stage.lane('accepted').note('received', received);
-    accepted.end();
-    await closed(client.resume(), accepted);
+    await closed(client, accepted);
   },
 
   'Duplex.toWeb both ways, with much': async (stage) => {
@@ -165,7 +174,9 @@ export const iteration: Scenarios = {
     lane.watch(client, 'error', 'close');
     stage.lane('accepted').watch(accepted, 'end', 'close').resume();
     const source = new Readable({ read: () => undefined });
-    const done = pipelinePromise(source, client).catch((error: unknown) => lane.note('fails', error));
+    const done = pipelinePromise(source, client).catch((error: unknown) =>
+      lane.note('fails', error),
+    );
     source.push('some');
     await turn();
     source.destroy(new Error('the source is gone'));

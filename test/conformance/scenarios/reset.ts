@@ -53,7 +53,10 @@ export const reset: Scenarios = {
     lane.watch(client.resume(), 'error', 'close');
     accepted.resetAndDestroy();
     await closed(client, accepted);
-    lane.note('write', client.write('too late', (error) => lane.note('callback', error)));
+    lane.note(
+      'write',
+      client.write('too late', (error) => lane.note('callback', error)),
+    );
     await turn();
     lane.note('end', client.end('still later', () => lane.note('callback of end')) === client);
     await turn();
