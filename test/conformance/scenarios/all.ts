@@ -15,6 +15,7 @@ import { iteration } from './iteration';
 import { onread } from './onread';
 import { options } from './options';
 import { properties } from './properties';
+import { references } from './references';
 import { reset } from './reset';
 import { servers } from './servers';
 import { timeouts } from './timeouts';
@@ -35,6 +36,7 @@ const subjects: Record<string, Scenarios> = {
   errors,
   endings,
   servers,
+  references,
   context,
   hooks,
   handles,
