@@ -25,7 +25,7 @@ import type { ConnectCall, Dial, Dialed } from './dial';
 import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
-import type { OnConnectComplete } from './internals';
+import { inside, type OnConnectComplete } from './internals';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
 import { reasonFor, type ReasonCode } from './reasons';
@@ -101,6 +101,11 @@ export class Attempt implements EventSink {
 
   handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
     if (this.#state === 'done') return;
+    if (kind === EventKind.ConnectFailed) this.#id = -1;
+    if (this.#hasLostSocket()) {
+      this.#abandon();
+      return;
+    }
     if (kind === EventKind.Opened) {
       if (this.#timer === undefined || this.#state !== 'alone') return;
       clearTimeout(this.#timer);
@@ -109,7 +114,6 @@ export class Attempt implements EventSink {
       if (this.#state === 'both') this.#state = 'held';
       else this.#establish();
     } else if (kind === EventKind.ConnectFailed) {
-      this.#id = -1;
       this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
     } else if (kind === EventKind.Failed) {
       this.#resetConnection();
@@ -202,7 +206,8 @@ export class Attempt implements EventSink {
 
   readonly #onTimer = (): void => {
     this.#timer = undefined;
-    if (this.#state === 'grace') this.#reportTcpFailure();
+    if (this.#hasLostSocket()) this.#abandon();
+    else if (this.#state === 'grace') this.#reportTcpFailure();
     else this.#startBoth();
   };
 
@@ -268,6 +273,14 @@ export class Attempt implements EventSink {
   readonly #onSocketClose = (): void => {
     this.#abandon();
   };
+
+  // From destroy() to 'close', a turn later: its handle is closed, and libuv aborts the process if
+  // that connects. If the socket connects again meanwhile it has another handle.
+  #hasLostSocket(): boolean {
+    const { socket, handle } = this.#call;
+    const current = inside(socket)._handle;
+    return socket.destroyed || (current?._parent ?? current) !== handle;
+  }
 
   #abandon(): void {
     if (this.#state === 'done') return;

@@ -38,17 +38,14 @@ export function refuseToBeSent(prototype: object): void {
   }
   const native = holder && Object.getOwnPropertyDescriptor(holder, 'onread');
   if (!native?.get || !native.set) return;
-  const { get, set } = native;
   Object.defineProperty(prototype, 'onread', {
-    configurable: true,
-    enumerable: true,
-    get,
+    ...native,
     set(this: object, value: OnRead) {
       if (value === Function.prototype) {
         undo((ownerOf(this) as { server?: Server } | undefined)?.server);
         throw invalidHandleType();
       }
-      set.call(this, value);
+      native.set?.call(this, value);
     },
   });
 }

@@ -41,7 +41,7 @@ export async function closed(...all: (Socket | Server)[]): Promise<void> {
     all.map((each) => {
       const isClosed = each instanceof net.Socket ? closedSockets.has(each) : !each.listening;
       // Not `once` of node:events, which takes an error for its own.
-      return isClosed ? undefined : new Promise((resolve) => each.once('close', resolve));
+      return isClosed ? Promise.resolve() : new Promise((resolve) => each.once('close', resolve));
     }),
   );
 }

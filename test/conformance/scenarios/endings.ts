@@ -87,7 +87,7 @@ export const endings: Scenarios = {
     idle.write('GET /answered HTTP/1.1\r\nHost: x\r\n\r\n');
     await next(idle, 'data');
     busy.write('GET /never HTTP/1.1\r\nHost: x\r\n\r\n');
-    await next(server as Server, 'request');
+    await next(server, 'request');
     for (const [name, client] of Object.entries({ idle, busy })) {
       stage.lane(name).watch(client.resume(), 'end', 'error', 'close');
     }

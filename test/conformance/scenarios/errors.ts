@@ -105,7 +105,7 @@ export const errors: Scenarios = {
       lane.try(`connect ${JSON.stringify(values)}`, () => {
         const socket = stage.track(new net.Socket());
         socket.on('error', (error) => lane.note('error', error));
-        return Reflect.apply(socket.connect, socket, values);
+        return (socket.connect as (...all: unknown[]) => unknown).call(socket, ...values);
       });
     }
   },
@@ -126,7 +126,7 @@ export const errors: Scenarios = {
       lane.try(`listen ${JSON.stringify(values)}`, () => {
         const server = stage.createServer();
         server.on('error', (error) => lane.note('error', error));
-        const listening = Reflect.apply(server.listen, server, values) as net.Server;
+        const listening = (server.listen as (...all: unknown[]) => net.Server).call(server, ...values);
         return listening.listening;
       });
     }

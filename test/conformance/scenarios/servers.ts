@@ -160,7 +160,7 @@ export const servers: Scenarios = {
     for (const form of forms) {
       const server = stage.createServer();
       const listening = new Promise<void>((resolve) => {
-        Reflect.apply(server.listen, server, [...form, resolve]);
+        (server.listen as (...all: unknown[]) => unknown).call(server, ...form, resolve);
       });
       await listening;
       const { address, family } = server.address() as net.AddressInfo;
