@@ -137,7 +137,7 @@ export class Attempt implements EventSink {
       this.#onFailed(new RdmaError(status));
       return;
     }
-    const handle = new StreamHandle(transport, this.#id, this.scope);
+    const handle = new StreamHandle(transport, this.#id, this.scope, address);
     transport.adopt(this.#id, handle);
     this.#dial.succeed(transport);
     this.#finish();

@@ -18,6 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
+import { copyEndpoint } from './endpoint';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
 import { refuseToBeSent } from './handle-passing';
 import { kSource, noteSource, type Source } from './info';
@@ -49,6 +50,7 @@ const KEEP_ALIVE_S_MAX = 32_767;
 export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
   #scope: AsyncResource;
   readonly #id: number;
+  readonly #inIpv6: boolean;
   readonly #carrier: Carrier;
   readonly #transport: Transport;
   readonly #reads: ReadSide;
@@ -70,14 +72,16 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /**
    * @param id an established connection
    * @param scope the context in which the program's listeners are called
+   * @param address where the connection was made to, or accepted, as it was written
    */
-  constructor(carrier: Carrier, id: number, scope: AsyncResource) {
+  constructor(carrier: Carrier, id: number, scope: AsyncResource, address: string) {
     super();
     const transport = carrier.native;
     this.#carrier = carrier;
     this.#transport = transport;
     this.#id = id;
     this.#scope = scope;
+    this.#inIpv6 = address.includes(':');
     this.#reads = new ReadSide(transport, id, this);
     this.#writes = new WriteQueue(transport, id);
   }
@@ -155,11 +159,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   }
 
   getsockname(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.localEndpoint(this.#id));
+    return copyEndpoint(out, this.#transport.localEndpoint(this.#id), this.#inIpv6);
   }
 
   getpeername(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id));
+    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id), this.#inIpv6);
   }
 
   /** The http agent gives a kept-alive socket the context of its next request. */
@@ -405,13 +409,4 @@ refuseToBeSent(StreamHandle.prototype);
 
 function keepAliveMs(delayS: number): number {
   return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);
-}
-
-function copyEndpoint(out: Partial<Endpoint>, endpoint: Endpoint | undefined): number {
-  if (endpoint === undefined) return UV_ENOTCONN;
-  // In the order in which Node sets them: programs print them.
-  out.address = endpoint.address;
-  out.family = endpoint.family;
-  out.port = endpoint.port;
-  return 0;
 }

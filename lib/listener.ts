@@ -106,14 +106,14 @@ export class Listener implements EventSink {
   }
 
   #onAccepted(id: number): void {
-    const { server, handle: tcp } = this.#place;
+    const { server, handle: tcp, address } = this.#place;
     if (this.#id < 0 || !this.#isOurs()) {
       this.close();
       this.transport.native.reset(id);
       return;
     }
     // The context of an accepted TCP socket is not that of the code that called listen either.
-    const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'));
+    const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'), address);
     this.transport.adopt(id, handle);
     this.#onconnection?.call(tcp, 0, handle);
     if (acceptChannel.hasSubscribers) {

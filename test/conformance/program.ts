@@ -20,10 +20,12 @@ function configure(settings: Partial<Settings>): void {
   if (!isCaught) return;
   // Not at the top: plain net is to be plain.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  (require('../../lib/index') as typeof import('../../lib/index')).configure(settings);
+  const ours = require('../../lib/index') as typeof import('../../lib/index');
+  ours.configure(settings);
 }
 
-async function play({ name, play: begin, onTcp = false }: NamedScenario): Promise<void> {
+async function play(scenario: NamedScenario): Promise<void> {
+  const { name, onTcp = false } = scenario;
   const stage = new Stage({
     transport: onTcp || !isCaught ? 'tcp' : (transport as 'local' | 'rdma'),
     address: address ?? '',
@@ -45,7 +47,7 @@ async function play({ name, play: begin, onTcp = false }: NamedScenario): Promis
     }, PATIENCE_MS);
   });
   try {
-    await Promise.race([begin(stage), late]);
+    await Promise.race([scenario.play(stage), late]);
   } catch (error) {
     stage.lane('process').note('the scenario fails', error);
   }

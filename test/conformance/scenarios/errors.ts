@@ -126,7 +126,10 @@ export const errors: Scenarios = {
       lane.try(`listen ${JSON.stringify(values)}`, () => {
         const server = stage.createServer();
         server.on('error', (error) => lane.note('error', error));
-        const listening = (server.listen as (...all: unknown[]) => net.Server).call(server, ...values);
+        const listening = (server.listen as (...all: unknown[]) => net.Server).call(
+          server,
+          ...values,
+        );
         return listening.listening;
       });
     }

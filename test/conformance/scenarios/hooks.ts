@@ -96,15 +96,16 @@ export const hooks: Scenarios = {
     const { client, entry } = await new Promise<{ client: net.Socket; entry: unknown }>(
       (resolve) => {
         void (async () => {
-          let client: net.Socket | undefined;
+          const connecting: { client?: net.Socket } = {};
           const observer = new PerformanceObserver((list) => {
             observer.disconnect();
             const [first] = list.getEntriesByType('net');
+            const { client } = connecting;
             if (client !== undefined) resolve({ client, entry: first });
           });
           observer.observe({ entryTypes: ['net'] });
           const server = stage.createServer();
-          client = stage.connect(await stage.listen(server));
+          connecting.client = stage.connect(await stage.listen(server));
         })();
       },
     );

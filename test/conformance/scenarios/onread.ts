@@ -38,19 +38,19 @@ export const onread: Scenarios = {
   },
 
   'false from the callback pauses until resume': async (stage) => {
-    let socket: Socket | undefined;
+    const paused: { socket?: Socket } = {};
     let calls = 0;
     const lane = stage.lane('client');
     const pausing = (): boolean => {
       calls++;
       setImmediate(() => {
-        lane.note('paused', socket?.isPaused());
-        socket?.resume();
+        lane.note('paused', paused.socket?.isPaused());
+        paused.socket?.resume();
       });
       return false;
     };
     const { client, accepted } = await stage.pair({ onread: intoBuffer(stage, false, pausing) });
-    socket = client;
+    paused.socket = client;
     client.on('end', () => lane.note('end'));
     accepted.resume().end('0123456789abcdef0123456789abcdef01234567');
     await closed(client, accepted);
