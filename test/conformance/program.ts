@@ -25,7 +25,8 @@ function configure(settings: Partial<Settings>): void {
 }
 
 async function play(scenario: NamedScenario): Promise<void> {
-  const { name, onTcp = false } = scenario;
+  const { name, onAny = false } = scenario;
+  const onTcp = scenario.onTcp === true || onAny;
   const stage = new Stage({
     transport: onTcp || !isCaught ? 'tcp' : (transport as 'local' | 'rdma'),
     address: address ?? '',
@@ -57,7 +58,7 @@ async function play(scenario: NamedScenario): Promise<void> {
   if (onTcp) configure({ mode: process.env.RDMA_NET as 'require' | 'prefer' });
   process.off('uncaughtException', uncaught).off('warning', warned);
   const { acceptedCount, transports } = stage;
-  say('played', { name, lanes: stage.transcript.lanes, onTcp, acceptedCount, transports });
+  say('played', { name, lanes: stage.transcript.lanes, onTcp, onAny, acceptedCount, transports });
 }
 
 void (async () => {

@@ -7,6 +7,8 @@ export interface Scenario {
   known?: boolean;
   /** It must go to TCP, with the preload, too: mode `prefer` is set for it. */
   onTcp?: boolean;
+  /** One server of several has the other transport: mode `prefer`, and any transport is right. */
+  onAny?: boolean;
   /** Needs addresses of loopback, or is about nothing that the device could change. */
   onlyHere?: boolean;
 }

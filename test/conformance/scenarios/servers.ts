@@ -170,7 +170,7 @@ export const servers: Scenarios = {
 
   'two servers share a port with reusePort': {
     known: nodeMajor >= 24,
-    onTcp: true,
+    onAny: true,
     play: async (stage) => {
       const first = stage.createServer();
       const port = await stage.listen(first, { reusePort: true });
