@@ -49,7 +49,7 @@ export const abort: Scenarios = {
     accepted.pause();
     // Not in order with the others: see the README about writes that are cut off.
     const written = new Promise<void>((resolve) => {
-      client.write(Buffer.alloc(24 * 1024 * 1024), () => {
+      client.write(Buffer.alloc(16 * 1024 * 1024), () => {
         stage.lane('write').note('callback');
         resolve();
       });

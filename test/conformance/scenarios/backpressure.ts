@@ -4,7 +4,7 @@ import type { Scenarios } from '../scenario';
 import { closed, next, turn } from '../stage';
 
 /** More than the buffers of any transport take. */
-const MUCH = 24 * 1024 * 1024;
+const MUCH = 16 * 1024 * 1024;
 
 export const backpressure: Scenarios = {
   'write tells to wait, and drain comes when all is taken': async (stage) => {

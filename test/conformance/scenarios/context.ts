@@ -45,7 +45,7 @@ export const context: Scenarios = {
   'writes when connected call back in their own context': async (stage) => {
     const { client, accepted } = await storage.run('pair', () => stage.pair());
     const lane = stage.lane('client');
-    for (const size of [1, 24 * 1024 * 1024]) {
+    for (const size of [1, 16 * 1024 * 1024]) {
       await storage.run(`writing ${size}`, async () => {
         await new Promise<void>((resolve) => {
           client.write(Buffer.alloc(size), () => {

@@ -115,7 +115,7 @@ export const options: Scenarios = {
     const lane = stage.lane('client');
     client.pause();
     // More than the buffers of any transport take.
-    const bytes = 24 * 1024 * 1024;
+    const bytes = 16 * 1024 * 1024;
     accepted.end(Buffer.alloc(bytes, 'water'));
     await next(client, 'readable');
     await turn();

@@ -38,7 +38,7 @@ export const reset: Scenarios = {
     accepted.pause();
     client.on('error', (error) => lane.note('error', (error as NodeJS.ErrnoException).syscall));
     client.on('close', (hadError) => lane.note('close', hadError));
-    client.write(Buffer.alloc(32 * 1024 * 1024), (error) => {
+    client.write(Buffer.alloc(16 * 1024 * 1024), (error) => {
       lane.note('callback', error?.name, client.destroyed);
     });
     await turn();

@@ -98,7 +98,7 @@ export const timeouts: Scenarios = {
     const lane = stage.lane('client');
     lane.watch(client, 'timeout', 'close');
     // More than the buffers of any transport take.
-    lane.note('write', client.write(Buffer.alloc(32 * 1024 * 1024)));
+    lane.note('write', client.write(Buffer.alloc(16 * 1024 * 1024)));
     client.setTimeout(SHORT_MS);
     await next(client, 'timeout');
     lane.note('waits', client.writableLength > 0, client.writableNeedDrain);
