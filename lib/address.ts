@@ -1,7 +1,6 @@
 /** Addresses that mean the same, and those that never leave the host. */
 
 import { SocketAddress } from 'node:net';
-import type { Endpoint } from './native';
 
 /** As the kernel writes it: 0:0:0:0:0:ffff:a00:1 is ::ffff:10.0.0.1. */
 function canonical(address: string): string {
@@ -35,10 +34,4 @@ export function isLoopback(address: string): boolean {
  */
 export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
-}
-
-/** An endpoint as a socket for IPv6 shows it: {@link unmapped} the other way round. */
-export function mapped(endpoint: Endpoint): Endpoint {
-  if (endpoint.family === 'IPv6') return endpoint;
-  return { ...endpoint, address: `::ffff:${endpoint.address}`, family: 'IPv6' };
 }

@@ -28,7 +28,7 @@ import type { ConnectCall, Dial, Dialed } from './dial';
 import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
-import type { OnConnectComplete } from './internals';
+import { inside, type OnConnectComplete } from './internals';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
 import { Probe } from './probe';
@@ -141,7 +141,7 @@ export class Attempt implements EventSink {
 
   /** Whether nobody waits for it any more: a socket that is destroyed emits 'close' a bit later. */
   #isOver(): boolean {
-    if (this.#call.socket.destroyed) this.#abandon();
+    if (this.#state !== 'done' && this.#hasLostSocket()) this.#abandon();
     return this.#state === 'done';
   }
 
@@ -170,7 +170,7 @@ export class Attempt implements EventSink {
       this.#onFailed(new RdmaError(status));
       return;
     }
-    const handle = new StreamHandle(transport, this.#id, this.scope, address.includes(':'));
+    const handle = new StreamHandle(transport, this.#id, this.scope, address);
     transport.adopt(this.#id, handle);
     this.#dial.succeed(transport);
     // Closing the TCP handle completes its request, and to net.js that has been complete for long.
@@ -337,6 +337,14 @@ export class Attempt implements EventSink {
     if (this.#call.socket.destroyed) this.#abandon();
   };
 
+  // From destroy() to 'close', a turn later: its handle is closed, and libuv aborts the process if
+  // that connects. If the socket connects again meanwhile it has another handle.
+  #hasLostSocket(): boolean {
+    const { socket, handle } = this.#call;
+    const current = inside(socket)._handle;
+    return socket.destroyed || (current?._parent ?? current) !== handle;
+  }
+
   #abandon(): void {
     if (this.#state === 'done') return;
     this.#resetConnection();
@@ -375,8 +383,8 @@ export class Attempt implements EventSink {
   }
 }
 
-// With several addresses, net.js gives one error for all of them that holds one for each.
-function attachCauses(error: unknown, call: ConnectCall, cause: Error): void {
+/** With several addresses, net.js gives one error for all of them that holds one for each. */
+export function attachCauses(error: unknown, call: ConnectCall, cause: Error): void {
   if (error instanceof AggregateError) {
     for (const one of error.errors as unknown[]) {
       if (isErrorOf(one, call)) attachCause(one, cause);

@@ -2,15 +2,16 @@
 
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { Attempt } from './attempt';
+import { Attempt, attachCauses } from './attempt';
 import { failureChannel } from './diagnostics';
 import { Dial, type ConnectCall } from './dial';
-import { attachCause, uvErrnoOf } from './errors';
+import { uvErrnoOf } from './errors';
 import { noteFallback } from './info';
 import { settings } from './mode';
 import { PeerMemory } from './peers';
 import { planConnect } from './plan';
 import { reasonFor } from './reasons';
+import { Status } from './status';
 
 /** Peers that are known to have no RDMA, for all sockets of this environment. */
 export const peers = new PeerMemory(settings, () => performance.now());
@@ -33,14 +34,24 @@ export function connect(call: ConnectCall): number {
   return original.call(handle, request, address, port);
 }
 
-// net.js makes an error of the number when we have returned.
-function refuse({ socket }: ConnectCall, dial: Dial): number {
+// net.js makes an error of the number: with TCP that a peer refused is known later, and all else,
+// which this host knows by itself, at once.
+function refuse(call: ConnectCall, dial: Dial): number {
+  const { socket, handle, request } = call;
   const { error, status } = dial.failure;
-  process.nextTick(() => {
-    attachCause(socket.errored, error);
-  });
+  const uvErrno = uvErrnoOf(status);
   if (failureChannel.hasSubscribers) failureChannel.publish({ socket, server: undefined, error });
-  return uvErrnoOf(status);
+  if (status !== Status.ConnectionRefused) {
+    process.nextTick(() => {
+      attachCauses(socket.errored, call, error);
+    });
+    return uvErrno;
+  }
+  setImmediate(() => {
+    request.oncomplete?.call(request, uvErrno, handle, request, false, false);
+    attachCauses(socket.errored, call, error);
+  });
+  return 0;
 }
 
 /** Whether an object is a socket that may use RDMA. */

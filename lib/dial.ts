@@ -93,6 +93,7 @@ export class Dial {
   readonly #address: string;
   readonly #plan: Plan;
   #tried = 0;
+  #askedAgain = false;
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
 
@@ -129,6 +130,12 @@ export class Dial {
     this.#note(transport, { reason, status, error });
     transport.blockAfter(status, message);
     if (transport.name === 'rdma') this.#remember(error);
+    // It was asked over a link to a program that listened there before. By now another server may:
+    // asking again leads to that one, and is answered at once if there is none.
+    else if (status === Status.ConnectionRefused && !this.#askedAgain) {
+      this.#askedAgain = true;
+      this.#tried = this.#plan.transports.indexOf(transport.name);
+    }
   }
 
   /** Why the socket goes to TCP, when all has failed. */

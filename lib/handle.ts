@@ -16,10 +16,11 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
-import { mapped } from './address';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
+import { copyEndpoint } from './endpoint';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
+import { refuseToBeSent } from './handle-passing';
 import { kSource, noteSource, type Source } from './info';
 import { ownerOf, streamInternals, type StreamRequest } from './internals';
 import type { TransportName } from './mode';
@@ -49,9 +50,9 @@ const KEEP_ALIVE_S_MAX = 32_767;
 export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
   #scope: AsyncResource;
   readonly #id: number;
+  readonly #inIpv6: boolean;
   readonly #carrier: Carrier;
   readonly #transport: Transport;
-  readonly #isIpv6: boolean;
   readonly #reads: ReadSide;
   readonly #writes: WriteQueue;
 
@@ -71,16 +72,16 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /**
    * @param id an established connection
    * @param scope the context in which the program's listeners are called
-   * @param isIpv6 whether addresses are shown as a TCP socket for IPv6 shows them
+   * @param address where the connection was made to, or accepted, as it was written
    */
-  constructor(carrier: Carrier, id: number, scope: AsyncResource, isIpv6 = false) {
+  constructor(carrier: Carrier, id: number, scope: AsyncResource, address: string) {
     super();
     const transport = carrier.native;
     this.#carrier = carrier;
     this.#transport = transport;
     this.#id = id;
     this.#scope = scope;
-    this.#isIpv6 = isIpv6;
+    this.#inIpv6 = address.includes(':');
     this.#reads = new ReadSide(transport, id, this);
     this.#writes = new WriteQueue(transport, id);
   }
@@ -158,11 +159,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   }
 
   getsockname(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.localEndpoint(this.#id), this.#isIpv6);
+    return copyEndpoint(out, this.#transport.localEndpoint(this.#id), this.#inIpv6);
   }
 
   getpeername(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id), this.#isIpv6);
+    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id), this.#inIpv6);
   }
 
   /** The http agent gives a kept-alive socket the context of its next request. */
@@ -248,7 +249,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   /** Does everything that can be done now; only from the event loop and in {@link scope}. */
   continueTurn(): void {
     try {
-      this.#finishWrites();
+      // As libuv does: who reads learns of a broken connection before who writes. If that closes
+      // the socket, its writes end when it has closed.
+      const mayClose = this.#failure !== undefined && !this.#closed;
+      if (mayClose) this.#reads.deliver();
+      if (!mayClose || !this.#closed) this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
       this.#reads.deliver();
     } finally {
@@ -340,8 +345,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
 
   #close(callback: (() => void) | undefined, abortive: boolean): void {
     if (!this.#closed) this.#closeOnce(abortive);
-    this.#scope.runInAsyncScope(() => {
-      setImmediate(() => {
+    const scope = this.#scope;
+    setImmediate(() => {
+      scope.runInAsyncScope(() => {
         // As libuv does: what still waits is cancelled before the close callback.
         this.#finishWrites();
         this.#finishShutdown(UV_ECANCELED);
@@ -399,16 +405,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
   }
 }
 
+refuseToBeSent(StreamHandle.prototype);
+
 function keepAliveMs(delayS: number): number {
   return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);
-}
-
-function copyEndpoint(
-  out: Partial<Endpoint>,
-  endpoint: Endpoint | undefined,
-  isIpv6: boolean,
-): number {
-  if (endpoint === undefined) return UV_ENOTCONN;
-  Object.assign(out, isIpv6 ? mapped(endpoint) : endpoint);
-  return 0;
 }

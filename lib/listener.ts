@@ -113,8 +113,7 @@ export class Listener implements EventSink {
       return;
     }
     // The context of an accepted TCP socket is not that of the code that called listen either.
-    const scope = rootedScope('RDMASTREAM');
-    const handle = new StreamHandle(this.transport, id, scope, address.includes(':'));
+    const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'), address);
     this.transport.adopt(id, handle);
     this.#onconnection?.call(tcp, 0, handle);
     if (acceptChannel.hasSubscribers) {

@@ -93,7 +93,7 @@ class Loopback {
 
 function checkStream(): void {
   const loopback = new Loopback();
-  const handle = new StreamHandle(loopback.carrier, -1, rootedScope('RDMACHECK'));
+  const handle = new StreamHandle(loopback.carrier, -1, rootedScope('RDMACHECK'), '');
   const options = { handle } as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
   socket.on('error', () => undefined);

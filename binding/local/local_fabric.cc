@@ -225,6 +225,7 @@ void LocalFabric::BuryDead() {
         std::erase_if(links_, [](const auto& link) { return link->dead() && link->idle(); });
   }
   if (closing_ && connections_ == 0 && deferred_.empty() && listeners_.empty()) {
+    ways_.clear();
     links_.clear();
     closed_ = true;
   }

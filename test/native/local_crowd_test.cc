@@ -93,6 +93,20 @@ TEST("local: beyond the limit of memory of the listening side, the others are re
   CHECK(Empty(client) && Empty(server));
 }
 
+TEST("local: a fabric closed with an idle link has nothing left to tidy up") {
+  LocalHost host;
+  Crowd crowd(host.fabric(), host.fabric(), NextAddress(), 1, 1);
+  Run(&crowd, &host, &host, 100);
+  crowd.CloseClients();
+  crowd.ReleaseListener();
+  Run(&crowd, &host, &host, 100);
+  // The link is kept for the next connection.
+  CHECK(host.fabric()->Tidy());
+  host.fabric()->Close();
+  Run(&crowd, &host, &host, 100);
+  CHECK(!host.fabric()->Tidy());
+}
+
 TEST("local: requests that are under way when the listener goes are refused") {
   LocalHost client;
   LocalHost server;

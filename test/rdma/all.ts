@@ -5,6 +5,7 @@
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
 import t from 'tap';
+import { conformanceTests } from '../conformance/conformance';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
@@ -32,6 +33,7 @@ const groups: Record<string, () => void> = {
   http: () => httpTests(lab),
   counters: () => countersTests(lab),
   'in-place': () => inPlaceTests(lab),
+  conformance: () => conformanceTests(lab, ['require']),
   scale: scaleTests,
   keepalive: keepaliveTests,
   'loop-delay': () => loopDelayTests(lab),

@@ -229,9 +229,12 @@ test('a connection that breaks gives what had arrived, then the error', async (t
 });
 
 test('a write that waits fails when the connection breaks', async (t) => {
-  const { client, server, listener } = await connectedPair();
+  // One byte is enough to stop reading: who reads is told by that, as with TCP.
+  const { client, server, listener } = await connectedPair({ highWaterMark: 1 } as object);
   server.pause();
   client.pause();
+  server.write('xx');
+  await until(() => client.readableLength === 2);
   const failed = once(client, 'error') as Promise<[ErrorWithCause]>;
   const called = new Promise<Error | null | undefined>((resolve) => {
     client.write(pattern(100_000), resolve);
