@@ -27,6 +27,8 @@ export const kEnabled = Symbol('rdma-net enabled');
 
 /** UV_TCP_IPV6ONLY */
 const IPV6_ONLY = 1;
+/** UV_TCP_REUSEPORT */
+const REUSE_PORT = 2;
 
 let environmentRead = false;
 let installed = false;
@@ -149,13 +151,18 @@ function catchListen(): void {
     fd,
     flags,
   ): void {
-    const given = serverInside(this)._handle !== null || typeof fd === 'number';
+    const hasHandle = serverInside(this)._handle !== null;
+    const given = hasHandle || typeof fd === 'number';
+    // Only a worker of a cluster is given a handle where a port was asked for.
+    const fromPrimary =
+      hasHandle && typeof fd !== 'number' && typeof port === 'number' && port >= 0;
     original.call(this, address, port, addressType, backlog, fd, flags);
     if (!isEnabled(this) || serverInside(this)._handle === null) return;
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     const late = loadLate(() => require('./listen') as ListenModule);
     const ipv6Only = ((flags ?? 0) & IPV6_ONLY) !== 0;
-    late?.listenBeside({ server: this, backlog, given, ipv6Only });
+    const reusePort = ((flags ?? 0) & REUSE_PORT) !== 0;
+    late?.listenBeside({ server: this, backlog, given, fromPrimary, ipv6Only, reusePort });
   };
 }
 

@@ -10,10 +10,11 @@ import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
 import { isLoopback } from './loopback';
 import { settings } from './mode';
+import { Sharing } from './native';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import { Status } from './status';
-import { fabricTransports, rdmaTransport, type FabricTransport } from './transport';
+import { fabricTransports, localTransport, rdmaTransport, type FabricTransport } from './transport';
 
 /** What net.js was told to listen on. */
 export interface ListenCall {
@@ -22,7 +23,11 @@ export interface ListenCall {
   readonly backlog: number;
   /** True when the listening handle came from outside: a file descriptor, another server, IPC. */
   readonly given: boolean;
+  /** True when it came from the primary of a cluster, which gives it to all its workers. */
+  readonly fromPrimary: boolean;
   readonly ipv6Only: boolean;
+  /** Whether servers of other processes may listen there too. */
+  readonly reusePort: boolean;
 }
 
 const DEFAULT_BACKLOG = 511;
@@ -34,31 +39,75 @@ export function listenBeside(call: ListenCall): void {
   const handle = serverInside(server)._handle;
   if (handle === null) return;
   const endpoint: Partial<AddressInfo> = {};
-  if (isTcp(handle) && handle.getsockname(endpoint) !== 0) return;
+  const knowsAddress = isTcp(handle) || call.fromPrimary;
+  if (knowsAddress && handle.getsockname(endpoint) !== 0) return;
   const { address = '', port = 0 } = endpoint;
   const reason = whyNone(call, handle);
   // A Unix-domain socket is not a fallback: nobody expected anything else of it.
   if (reason?.code === 'not-tcp') return;
   const backlog = Math.min(call.backlog > 0 ? call.backlog : DEFAULT_BACKLOG, MAX_BACKLOG);
-  const place = { server, handle, address, port, backlog, ipv6Only: call.ipv6Only };
+  const { ipv6Only, reusePort, fromPrimary: inCluster } = call;
+  const sharing = inCluster || reusePort ? Sharing.Member : Sharing.Alone;
+  const place = { server, handle, address, port, backlog, ipv6Only, sharing, inCluster };
   noteListenBegin(server);
-  new Listeners(place).open(reason);
+  if (reason === undefined && isPrimaryWithWorkers()) openAsPrimary(place);
+  else new Listeners(place).open(reason);
+}
+
+function isPrimaryWithWorkers(): boolean {
+  return cluster.isPrimary && Object.keys(cluster.workers ?? {}).length > 0;
+}
+
+/**
+ * For a server that may be that of the primary itself, with which it serves its workers: that shows
+ * when it takes away the handle. Until then it is taken for one. To send connections to the workers,
+ * the primary must be there before the first of them listens.
+ */
+function openAsPrimary(place: Place): void {
+  const { server, handle } = place;
+  const { onconnection } = handle;
+  const dispatcher = openDispatcher({ ...place, sharing: Sharing.Dispatcher });
+  // After 'listening'.
+  process.nextTick(() => {
+    if (serverInside(server)._handle === handle && handle.onconnection === onconnection) {
+      dispatcher?.close();
+      new Listeners(place).open(undefined);
+    }
+  });
+}
+
+function openDispatcher(place: Place): Listener | undefined {
+  if (whyNot(localTransport, place) !== undefined) return undefined;
+  const dispatcher = new Listener(localTransport, place, () => undefined);
+  closeWith(place.handle, [dispatcher]);
+  dispatcher.open();
+  return dispatcher;
+}
+
+function closeWith(handle: TcpHandle, listeners: readonly Listener[]): void {
+  const close = handle.close.bind(handle);
+  handle.close = (callback) => {
+    for (const listener of listeners) listener.close();
+    close(callback);
+  };
 }
 
 /** Why a server can have nothing but TCP. */
 function whyNone(call: ListenCall, handle: object): Reason | undefined {
-  if (cluster.isWorker) return reasonFor('cluster-worker');
-  if (!isTcp(handle)) return reasonFor('not-tcp');
+  if (!isTcp(handle) && !call.fromPrimary) return reasonFor('not-tcp');
   if (settings.mode === 'off') return reasonFor('mode-off');
-  if (call.given) return reasonFor('listen-handle');
+  if (call.given && !call.fromPrimary) return reasonFor('listen-handle');
   if (serverInside(call.server).pauseOnConnect) return reasonFor('handle-passing');
   return undefined;
 }
 
 /** Why a server cannot have this transport. */
-function whyNot(transport: FabricTransport, { address, ipv6Only }: Place): Reason | undefined {
+function whyNot(transport: FabricTransport, place: Place): Reason | undefined {
+  const { address, ipv6Only, inCluster } = place;
   const isEnabled = settings.transports.includes(transport.name);
   if (transport.name === 'rdma' && isEnabled) {
+    // The kernel gives such a port to one listener, and its connections to no other process.
+    if (inCluster) return reasonFor('cluster-worker');
     if (ipv6Only && address === '::') return reasonFor('ipv6-only');
     if (isLoopback(address) && !ownsLoopback()) return reasonFor('loopback');
   }
@@ -109,16 +158,8 @@ class Listeners {
       return;
     }
     this.#pending = new Set(this.#listeners);
-    this.#closeWith(handle);
+    closeWith(handle, this.#listeners);
     for (const listener of this.#listeners) listener.open();
-  }
-
-  #closeWith(handle: TcpHandle): void {
-    const close = handle.close.bind(handle);
-    handle.close = (callback) => {
-      for (const listener of this.#listeners) listener.close();
-      close(callback);
-    };
   }
 
   readonly #onSettled = (listener: Listener): void => {

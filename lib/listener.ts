@@ -7,7 +7,7 @@ import { RdmaError } from './errors';
 import { StreamHandle } from './handle';
 import { noteListening, noteNotListening } from './info';
 import { ownerOf, serverInside, type TcpHandle } from './internals';
-import { EventKind, type DetailKind } from './native';
+import { EventKind, Sharing, type DetailKind } from './native';
 import { reasonFor } from './reasons';
 import { rootedScope } from './scope';
 import type { Status } from './status';
@@ -22,6 +22,10 @@ export interface Place {
   /** Connection requests that may wait. */
   readonly backlog: number;
   readonly ipv6Only: boolean;
+  /** Whether other processes listen there too. */
+  readonly sharing: Sharing;
+  /** Whether these are the workers of a cluster. */
+  readonly inCluster: boolean;
 }
 
 /** Follows the TCP handle of its server: opened after it, closed with it. */
@@ -55,8 +59,8 @@ export class Listener implements EventSink {
   }
 
   open(): void {
-    const { address, port, backlog, ipv6Only } = this.#place;
-    const id = this.transport.native.listen(address, port, backlog, ipv6Only);
+    const { address, port, backlog, ipv6Only, sharing } = this.#place;
+    const id = this.transport.native.listen(address, port, backlog, ipv6Only, sharing);
     if (id < 0) {
       this.#fail(new RdmaError(-id as Status));
       return;
@@ -85,12 +89,16 @@ export class Listener implements EventSink {
   }
 
   #onListening(): void {
+    const { server, address, port, sharing } = this.#place;
+    const transport = this.transport.name;
+    if (sharing === Sharing.Dispatcher) {
+      debug('%s:%d is there for workers over %s', address, port, transport);
+      return;
+    }
     if (!this.#isOurs()) {
       this.close();
       return;
     }
-    const { server, address, port } = this.#place;
-    const transport = this.transport.name;
     this.#isOpen = true;
     noteListening(server, transport);
     debug('%s:%d can be reached over %s', address, port, transport);
@@ -99,7 +107,7 @@ export class Listener implements EventSink {
   }
 
   // The primary of a cluster takes the handle away from the server that opened it, to give the
-  // connections to its workers: it cannot do that with ours.
+  // connections to its workers: it cannot do that with ours, and the workers listen themselves.
   #isOurs(): boolean {
     const { server, handle } = this.#place;
     return serverInside(server)._handle === handle && handle.onconnection === this.#onconnection;

@@ -150,8 +150,8 @@ export const reasons = {
     fix: 'Listen on a port.',
   },
   'cluster-worker': {
-    text: 'The listening socket of a cluster worker belongs to the primary process.',
-    fix: '',
+    text: 'The workers of a cluster cannot share an RDMA listener.',
+    fix: 'Listen with exclusive: true on a port for each worker.',
   },
   'handle-passing': {
     text: 'Servers with pauseOnConnect may pass their sockets to another process.',

@@ -72,7 +72,10 @@ Napi::Value Listen(const Napi::CallbackInfo& info) {
       .port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value())};
   const fabric::ListenOptions options = {
       .backlog = info[2].As<Napi::Number>().Int32Value(),
-      .ipv6_only = info[3].IsBoolean() && info[3].As<Napi::Boolean>()};
+      .ipv6_only = info[3].IsBoolean() && info[3].As<Napi::Boolean>(),
+      .sharing = info[4].IsNumber()
+                     ? static_cast<fabric::Sharing>(info[4].As<Napi::Number>().Uint32Value())
+                     : fabric::Sharing::kAlone};
   return Napi::Number::New(info.Env(), Self(info)->Listen(address, options));
 }
 
