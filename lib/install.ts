@@ -19,6 +19,7 @@ import {
 } from './internals';
 import { changeSettings, readEnvironment, settings, type Settings } from './mode';
 import { reasonFor, type Reason } from './reasons';
+import { catchPassing } from './passing';
 import { rootScope } from './scope';
 import { Status } from './status';
 
@@ -91,6 +92,7 @@ function tryToPatch(): Reason | undefined {
     prototype.connect6 = catchConnect(prototype.connect6);
     catchListen();
     catchReset();
+    catchPassing(stopListeningBeside);
     return undefined;
   } catch (error) {
     const { code, message } = error as { code?: unknown; message: string };
@@ -164,6 +166,12 @@ function catchListen(): void {
     const reusePort = ((flags ?? 0) & REUSE_PORT) !== 0;
     late?.listenBeside({ server: this, backlog, given, fromPrimary, ipv6Only, reusePort });
   };
+}
+
+function stopListeningBeside(server: net.Server): void {
+  if (!isEnabled(server)) return;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  loadLate(() => require('./listen') as ListenModule)?.stopBeside(server);
 }
 
 // resetAndDestroy looks whether the handle is libuv's TCP. Ours can be reset too.

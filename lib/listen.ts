@@ -30,6 +30,8 @@ export interface ListenCall {
   readonly reusePort: boolean;
 }
 
+const listenersOf = new WeakMap<Server, Listeners>();
+
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 65_535;
 
@@ -52,6 +54,14 @@ export function listenBeside(call: ListenCall): void {
   noteListenBegin(server);
   if (reason === undefined && isPrimaryWithWorkers()) openAsPrimary(place);
   else new Listeners(place).open(reason);
+}
+
+/**
+ * Closes the listeners of a server, except that over TCP: another process is to have connections of
+ * it too, and only those over TCP can be shared or sent.
+ */
+export function stopBeside(server: Server): void {
+  listenersOf.get(server)?.stop(reasonFor('handle-passing'));
 }
 
 function isPrimaryWithWorkers(): boolean {
@@ -159,7 +169,18 @@ class Listeners {
     }
     this.#pending = new Set(this.#listeners);
     closeWith(handle, this.#listeners);
+    listenersOf.set(server, this);
     for (const listener of this.#listeners) listener.open();
+  }
+
+  stop(reason: Reason): void {
+    const { server } = this.#place;
+    if (this.#place.handle !== serverInside(server)._handle) return;
+    for (const listener of this.#listeners) {
+      if (listener.failure !== undefined) continue;
+      listener.close();
+      noteNotListening(server, listener.transport.name, reason);
+    }
   }
 
   readonly #onSettled = (listener: Listener): void => {

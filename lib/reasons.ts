@@ -154,7 +154,7 @@ export const reasons = {
     fix: 'Listen with exclusive: true on a port for each worker.',
   },
   'handle-passing': {
-    text: 'Servers with pauseOnConnect may pass their sockets to another process.',
+    text: 'The server, or sockets of it, may be passed to another process.',
     fix: 'Create the server without pauseOnConnect.',
   },
   'ipv6-only': { text: 'An RDMA listener on :: cannot be limited to IPv6.', fix: '' },

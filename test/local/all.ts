@@ -17,6 +17,7 @@ import { here } from '../rdma/place';
 import { killLeftovers } from '../rdma/program';
 import { transferTests } from '../rdma/transfers';
 import { addressTests } from './addresses';
+import { clusterTests } from './cluster';
 import { crowdTests } from './crowd';
 import { killTests } from './kills';
 import { meshTests } from './mesh';
@@ -46,6 +47,7 @@ const groups: Record<string, () => void> = {
   crowd: () => crowdTests(place),
   mesh: () => meshTests(place),
   kills: () => killTests(place),
+  cluster: () => clusterTests(place),
   addresses: () => addressTests(place),
   namespaces: () => namespaceTests(place),
   users: onlyLocal(() => userTests(place)),

@@ -24,6 +24,11 @@ class Tally {
   transports: Record<string, number> = {};
   errors: Record<string, number> = {};
 
+  get all(): Record<string, Record<string, number>> {
+    const { workers, transports, errors } = this;
+    return { workers, transports, errors };
+  }
+
   count(by: 'workers' | 'transports' | 'errors', key: string): void {
     this[by][key] = (this[by][key] ?? 0) + 1;
   }
@@ -39,7 +44,9 @@ async function meet(tally: Tally): Promise<net.Socket | undefined> {
   const socket = net.connect({ host, port });
   try {
     let text = '';
-    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    for await (const chunk of socket.iterator({
+      destroyOnReturn: false,
+    }) as AsyncIterable<Buffer>) {
       text += chunk.toString();
       if (text.includes('\n')) break;
     }
@@ -64,8 +71,8 @@ async function leave(socket: net.Socket): Promise<void> {
 async function hold(count: number): Promise<void> {
   const tally = new Tally();
   const sockets = await Promise.all(Array.from({ length: count }, () => meet(tally)));
-  say('held', { ...tally });
-  await Promise.all(sockets.map((socket) => socket && leave(socket)));
+  say('held', tally.all);
+  await Promise.all(sockets.filter((socket) => socket !== undefined).map(leave));
   say('released');
 }
 
@@ -81,7 +88,7 @@ async function storm(lanes: number): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
-  say('halted', { ...tally });
+  say('halted', tally.all);
 }
 
 async function load(count: number): Promise<void> {
@@ -102,7 +109,7 @@ async function load(count: number): Promise<void> {
   };
   await Promise.all(Array.from({ length: count }, request));
   agent.destroy();
-  say('loaded', { ...tally });
+  say('loaded', tally.all);
 }
 
 function obey(command: string): void {

@@ -18,9 +18,7 @@ import { listen, say } from '../../rdma/programs/said';
 const [policy, kind, options = '{}'] = process.argv.slice(2);
 
 function workerOf(pid: string | undefined): ReturnType<typeof cluster.fork> | undefined {
-  return Object.values(cluster.workers ?? {}).find(
-    (worker) => worker?.process.pid === Number(pid),
-  );
+  return Object.values(cluster.workers ?? {}).find((worker) => worker?.process.pid === Number(pid));
 }
 
 function obey(command: string): void {
