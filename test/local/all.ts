@@ -22,6 +22,7 @@ import { crowdTests } from './crowd';
 import { killTests } from './kills';
 import { meshTests } from './mesh';
 import { namespaceTests } from './namespaces';
+import { passingTests } from './passing';
 import { userTests } from './users';
 
 const transport = process.env.LOCAL_OVER === 'tcp' ? 'tcp' : 'local';
@@ -48,6 +49,7 @@ const groups: Record<string, () => void> = {
   mesh: () => meshTests(place),
   kills: () => killTests(place),
   cluster: () => clusterTests(place),
+  passing: () => passingTests(place),
   addresses: () => addressTests(place),
   namespaces: () => namespaceTests(place),
   users: onlyLocal(() => userTests(place)),

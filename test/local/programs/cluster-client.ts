@@ -99,10 +99,11 @@ async function load(count: number): Promise<void> {
       const [response] = (await once(http.get({ host, port, agent }), 'response')) as [
         http.IncomingMessage,
       ];
+      const { transport } = response.socket;
       let body = '';
       for await (const chunk of response) body += String(chunk);
       tally.count('workers', body);
-      tally.count('transports', response.socket.transport ?? 'none');
+      tally.count('transports', transport ?? 'none');
     } catch (error) {
       tally.countError(error);
     }

@@ -60,6 +60,8 @@ function serve(): void {
   });
   if (process.env.RDMA_NET === 'off') server.once('listening', tell);
   else subscribe('rdma-net:listen', tell);
+  // A port of its own is nothing that the cluster would close.
+  process.once('disconnect', () => server.close());
   server.listen(JSON.parse(options) as net.ListenOptions);
 }
 
