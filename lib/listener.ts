@@ -38,6 +38,8 @@ export class Listener implements EventSink {
   /** -1 when it is not open, or no longer. */
   #id = -1;
   #isOpen = false;
+  /** Whether the server is kept from being closed, for connections that are under way. */
+  #isRetiring = false;
   #failure: RdmaError | undefined;
 
   /** @param onSettled called when it is open, and when it has failed */
@@ -71,14 +73,32 @@ export class Listener implements EventSink {
 
   close(): void {
     if (this.#id < 0) return;
-    this.transport.native.close(this.#id);
+    const { server, sharing } = this.#place;
+    if (sharing !== Sharing.Member) this.transport.native.close(this.#id);
+    else if (this.transport.native.retire(this.#id)) this.#retire();
     this.#id = -1;
     this.#isOpen = false;
-    noteNotListening(this.#place.server, this.transport.name, undefined);
+    noteNotListening(server, this.transport.name, undefined);
+  }
+
+  // The clients may know already that they are connected. Over TCP a worker that closes its server
+  // loses no connection: another one has it. Here that is too late.
+  #retire(): void {
+    this.#isRetiring = true;
+    serverInside(this.#place.server)._connections++;
+  }
+
+  #onClosed(): void {
+    if (!this.#isRetiring) return;
+    this.#isRetiring = false;
+    const fields = serverInside(this.#place.server);
+    fields._connections--;
+    fields._emitCloseIfDrained();
   }
 
   handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
     if (kind === EventKind.Accepted) this.#onAccepted(id);
+    else if (kind === EventKind.Closed) this.#onClosed();
     else if (this.#id < 0) return;
     else if (kind === EventKind.Listening) this.#onListening();
     else if (kind === EventKind.ListenFailed) {
@@ -115,7 +135,7 @@ export class Listener implements EventSink {
 
   #onAccepted(id: number): void {
     const { server, handle: tcp } = this.#place;
-    if (this.#id < 0 || !this.#isOurs()) {
+    if (!this.#isRetiring && (this.#id < 0 || !this.#isOurs())) {
       this.close();
       this.transport.native.reset(id);
       return;

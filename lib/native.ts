@@ -270,6 +270,13 @@ export interface Transport {
   /** Sends what was taken, disconnects, releases; `Closed` follows. For listeners too. */
   close(id: number): void;
 
+  /**
+   * Has a listener take no more requests.
+   * @returns false when none is under way, and it was closed; else they still come as `Accepted`,
+   *   and `Closed` follows when none is left
+   */
+  retire(id: number): boolean;
+
   /** Drops what was not sent and lets the peer see a reset; `Closed` follows. */
   reset(id: number): void;
 

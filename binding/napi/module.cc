@@ -151,6 +151,10 @@ void Close(const Napi::CallbackInfo& info) {
   Self(info)->Close(Id(info));
 }
 
+Napi::Value Retire(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Self(info)->Retire(Id(info)));
+}
+
 void Reset(const Napi::CallbackInfo& info) {
   Self(info)->Reset(Id(info));
 }
@@ -218,6 +222,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<SetKeepAlive>("setKeepAlive");
   add.operator()<Shutdown>("shutdown");
   add.operator()<Close>("close");
+  add.operator()<Retire>("retire");
   add.operator()<Reset>("reset");
   add.operator()<SetRef>("setRef");
   add.operator()<Farewell>("farewell");

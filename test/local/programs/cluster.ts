@@ -56,7 +56,6 @@ function serve(): void {
   };
   server.on('error', ({ code }: NodeJS.ErrnoException) => {
     say('failed', { pid: process.pid, code });
-    process.disconnect();
   });
   if (process.env.RDMA_NET === 'off') server.once('listening', tell);
   else subscribe('rdma-net:listen', tell);
