@@ -14,10 +14,10 @@ namespace rdma_net::local {
 class Listener;
 class LocalFabric;
 
-/// A listener's part in a name that it shares with listeners of other processes, such as the workers
-/// of a cluster. Each member has a seat, at which clients connect to it. One of them, or somebody
-/// who takes no connections, is the dispatcher: it has the shared name, is asked by clients for
-/// every connection, and sends them to one seat after the other.
+/// A listener's part in a name that it shares with listeners of other processes, such as the
+/// workers of a cluster. Each member has a seat, at which clients connect to it. One of them, or
+/// somebody who takes no connections, is the dispatcher: it has the shared name, is asked by
+/// clients for every connection, and sends them to one seat after the other.
 ///
 ///     client ----- kAsk: who is next? ----> dispatcher    (shared name)
 ///            <---- kGo: seat 2 -----------

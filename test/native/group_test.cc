@@ -31,16 +31,16 @@ class Process final : public stream::ConnectionObserver, public fabric::Listener
   /// @return whether it could be tried
   bool Listen(const fabric::Address& address, Sharing sharing) {
     fabric::Failure failure;
-    listener_ = host_.fabric()->Listen(address, {.backlog = 64, .sharing = sharing}, this, &failure);
+    listener_ =
+        host_.fabric()->Listen(address, {.backlog = 64, .sharing = sharing}, this, &failure);
     status_ = failure.status;
     return listener_ != nullptr;
   }
   void Connect(const fabric::Address& address) {
     fabric::Failure failure;
     clients_.push_back(std::make_unique<Connection>(0, stream::Options{}, this));
-    auto endpoint =
-        host_.fabric()->Connect({.remote = address, .local_host = {}, .local_port = 0},
-                                clients_.back().get(), &failure);
+    auto endpoint = host_.fabric()->Connect({.remote = address, .local_host = {}, .local_port = 0},
+                                            clients_.back().get(), &failure);
     if (endpoint != nullptr) {
       clients_.back()->Start(std::move(endpoint));
     } else {
