@@ -40,6 +40,7 @@ Link::Link(LocalFabric* fabric, FileDescriptor socket, Listener* listener, Group
       socket_(std::move(socket)),
       listener_(listener),
       group_(group),
+      shared_(group != nullptr),
       active_(listener == nullptr) {}
 
 Link::~Link() = default;
@@ -58,7 +59,7 @@ void Link::Greet() {
   const Greeting greeting = {.cells = InboxLayout::kCells,
                              .memory_bytes = InboxLayout::kBytes,
                              .address = reinterpret_cast<uint64_t>(inbox_.memory().data()),
-                             .ask_first = group_ != nullptr ? 1U : 0U};
+                             .ask_first = shared_ ? 1U : 0U};
   // What cannot be sent is found out when nothing, or the end, comes back.
   SendGreeting(socket_.get(), greeting, inbox_.file(), inbox_.doorbell());
   inbox_.CloseFile();
@@ -292,7 +293,7 @@ bool Link::OnConnect(const MessageHeader& header, std::span<const std::byte> pay
 }
 
 bool Link::OnAsk(const MessageHeader& header) {
-  if (active_ || backlog_.size() >= kBacklogMax) return false;
+  if (!shared_ || backlog_.size() >= kBacklogMax) return false;
   const std::optional<uint32_t> seat = group_ != nullptr ? group_->Next() : std::nullopt;
   if (seat) {
     Say(MessageKind::kGo, header.value, *seat, {});

@@ -121,7 +121,9 @@ class Link final : public Watched {
   LocalFabric* fabric_;
   system::FileDescriptor socket_;
   Listener* listener_;
+  /// Null also when the listener is no more.
   Group* group_;
+  bool shared_;
   bool active_;
   bool asks_first_ = false;
   State state_ = State::kGreeting;
