@@ -14,6 +14,7 @@
           'sources': [
             'binding/local/arena.cc',
             'binding/local/endpoint.cc',
+            'binding/local/group.cc',
             'binding/local/inbox.cc',
             'binding/local/link.cc',
             'binding/local/listener.cc',

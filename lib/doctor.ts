@@ -6,7 +6,7 @@ import { theBinding } from './binding';
 import { RdmaError } from './errors';
 import { tcpClass } from './internals';
 import { readEnvironment, settings, type FabricTransportName } from './mode';
-import { EventKind, type DetailKind } from './native';
+import { EventKind, Sharing, type DetailKind } from './native';
 import { describeRule } from './plan';
 import { reasonCodeOf, reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
@@ -76,7 +76,7 @@ class Trial implements EventSink {
 
   constructor(done: (failure: Reason | undefined) => void) {
     this.#done = done;
-    const id = rdmaTransport.native.listen('0.0.0.0', 0, 1, false);
+    const id = rdmaTransport.native.listen('0.0.0.0', 0, 1, false, Sharing.Alone);
     if (id < 0) {
       done(reasonFor(reasonCodeOf(-id as Status)));
       return;

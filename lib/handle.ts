@@ -20,7 +20,6 @@ import { failureChannel } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
 import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
-import { refuseToBeSent } from './handle-passing';
 import { kSource, noteSource, type Source } from './info';
 import { ownerOf, streamInternals, type StreamRequest } from './internals';
 import type { TransportName } from './mode';
@@ -404,8 +403,6 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     else this.#carrier.release();
   }
 }
-
-refuseToBeSent(StreamHandle.prototype);
 
 function keepAliveMs(delayS: number): number {
   return 1000 * (delayS > 0 ? Math.min(delayS, KEEP_ALIVE_S_MAX) : KEEP_ALIVE_S);

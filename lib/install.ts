@@ -19,6 +19,7 @@ import {
 } from './internals';
 import { changeSettings, readEnvironment, settings, type Settings } from './mode';
 import { reasonFor, type Reason } from './reasons';
+import { catchPassing } from './passing';
 import { rootScope } from './scope';
 import { Status } from './status';
 
@@ -27,6 +28,8 @@ export const kEnabled = Symbol('rdma-net enabled');
 
 /** UV_TCP_IPV6ONLY */
 const IPV6_ONLY = 1;
+/** UV_TCP_REUSEPORT */
+const REUSE_PORT = 2;
 
 let environmentRead = false;
 let installed = false;
@@ -95,6 +98,7 @@ function tryToPatch(): Reason | undefined {
     prototype.connect6 = catchConnect(prototype.connect6);
     catchListen();
     catchReset();
+    catchPassing(stopListeningBeside);
     return undefined;
   } catch (error) {
     const { code, message } = error as { code?: unknown; message: string };
@@ -166,14 +170,25 @@ function catchListen(): void {
     fd,
     flags,
   ): void {
-    const given = serverInside(this)._handle !== null || typeof fd === 'number';
+    const hasHandle = serverInside(this)._handle !== null;
+    const given = hasHandle || typeof fd === 'number';
+    // Only a worker of a cluster is given a handle where a port was asked for.
+    const fromPrimary =
+      hasHandle && typeof fd !== 'number' && typeof port === 'number' && port >= 0;
     original.call(this, address, port, addressType, backlog, fd, flags);
     if (!isEnabled(this) || serverInside(this)._handle === null) return;
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     const late = loadLate(() => require('./listen') as ListenModule);
     const ipv6Only = ((flags ?? 0) & IPV6_ONLY) !== 0;
-    late?.listenBeside({ server: this, backlog, given, ipv6Only });
+    const reusePort = ((flags ?? 0) & REUSE_PORT) !== 0;
+    late?.listenBeside({ server: this, backlog, given, fromPrimary, ipv6Only, reusePort });
   };
+}
+
+function stopListeningBeside(server: net.Server): void {
+  if (!isEnabled(server)) return;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  loadLate(() => require('./listen') as ListenModule)?.stopBeside(server);
 }
 
 // resetAndDestroy looks whether the handle is libuv's TCP. Ours can be reset too.

@@ -111,6 +111,10 @@ export interface ServerInside {
   _handle: TcpHandle | null;
   readonly _pipeName?: string;
   readonly pauseOnConnect: boolean;
+  /** How many connections keep it from being closed. */
+  _connections: number;
+  /** Emits 'close' when nothing keeps it from that any more. */
+  _emitCloseIfDrained(): void;
 }
 
 /** Signature of `Server.prototype._listen2`, which net.js keeps for code that wraps it. */

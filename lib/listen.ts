@@ -9,11 +9,12 @@ import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
+import { Sharing } from './native';
 import { planListen, type Plan } from './plan';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
 import { Status } from './status';
-import { fabricTransports, rdmaTransport, type FabricTransport } from './transport';
+import { fabricTransports, localTransport, rdmaTransport, type FabricTransport } from './transport';
 
 /** What net.js was told to listen on. */
 export interface ListenCall {
@@ -22,8 +23,14 @@ export interface ListenCall {
   readonly backlog: number;
   /** True when the listening handle came from outside: a file descriptor, another server, IPC. */
   readonly given: boolean;
+  /** True when it came from the primary of a cluster, which gives it to all its workers. */
+  readonly fromPrimary: boolean;
   readonly ipv6Only: boolean;
+  /** Whether servers of other processes may listen there too. */
+  readonly reusePort: boolean;
 }
+
+const listenersOf = new WeakMap<Server, Listeners>();
 
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 65_535;
@@ -34,33 +41,84 @@ export function listenBeside(call: ListenCall): void {
   const handle = serverInside(server)._handle;
   if (handle === null) return;
   const endpoint: Partial<AddressInfo> = {};
-  if (isTcp(handle) && handle.getsockname(endpoint) !== 0) return;
+  const knowsAddress = isTcp(handle) || call.fromPrimary;
+  if (knowsAddress && handle.getsockname(endpoint) !== 0) return;
   const { address = '', port = 0 } = endpoint;
   const plan = planListen(server, address, port);
   const reason = whyNone(call, handle, plan);
   // A Unix-domain socket is not a fallback: nobody expected anything else of it.
   if (reason?.code === 'not-tcp') return;
   const backlog = Math.min(call.backlog > 0 ? call.backlog : DEFAULT_BACKLOG, MAX_BACKLOG);
-  const place = { server, handle, address, port, backlog, ipv6Only: call.ipv6Only };
+  const { ipv6Only, reusePort, fromPrimary: inCluster } = call;
+  const sharing = inCluster || reusePort ? Sharing.Member : Sharing.Alone;
+  const place = { server, handle, address, port, backlog, ipv6Only, sharing, inCluster };
   noteListenBegin(server);
-  new Listeners(place, plan).open(reason);
+  if (reason === undefined && isPrimaryWithWorkers()) openAsPrimary(place, plan);
+  else new Listeners(place, plan).open(reason);
+}
+
+/**
+ * Closes the listeners of a server, except that over TCP: another process is to have connections of
+ * it too, and only those over TCP can be shared or sent.
+ */
+export function stopBeside(server: Server): void {
+  listenersOf.get(server)?.stop(reasonFor('handle-passing'));
+}
+
+function isPrimaryWithWorkers(): boolean {
+  return cluster.isPrimary && Object.keys(cluster.workers ?? {}).length > 0;
+}
+
+/**
+ * For a server that may be that of the primary itself, with which it serves its workers: that shows
+ * when it takes away the handle. Until then it is taken for one. To send connections to the workers,
+ * the primary must be there before the first of them listens.
+ */
+function openAsPrimary(place: Place, plan: Plan): void {
+  const { server, handle } = place;
+  const { onconnection } = handle;
+  const dispatcher = openDispatcher({ ...place, sharing: Sharing.Dispatcher }, plan);
+  // After 'listening'.
+  process.nextTick(() => {
+    if (serverInside(server)._handle === handle && handle.onconnection === onconnection) {
+      dispatcher?.close();
+      new Listeners(place, plan).open(undefined);
+    }
+  });
+}
+
+function openDispatcher(place: Place, plan: Plan): Listener | undefined {
+  if (whyNot(localTransport, place, plan) !== undefined) return undefined;
+  const dispatcher = new Listener(localTransport, place, () => undefined);
+  closeWith(place.handle, [dispatcher]);
+  dispatcher.open();
+  return dispatcher;
+}
+
+function closeWith(handle: TcpHandle, listeners: readonly Listener[]): void {
+  const close = handle.close.bind(handle);
+  handle.close = (callback) => {
+    for (const listener of listeners) listener.close();
+    close(callback);
+  };
 }
 
 /** Why a server can have nothing but TCP. */
 function whyNone(call: ListenCall, handle: object, plan: Plan): Reason | undefined {
-  if (cluster.isWorker) return reasonFor('cluster-worker');
-  if (!isTcp(handle)) return reasonFor('not-tcp');
+  if (!isTcp(handle) && !call.fromPrimary) return reasonFor('not-tcp');
   if (plan.reason !== undefined) return plan.reason;
-  if (call.given) return reasonFor('listen-handle');
+  if (call.given && !call.fromPrimary) return reasonFor('listen-handle');
   if (serverInside(call.server).pauseOnConnect) return reasonFor('handle-passing');
   return undefined;
 }
 
 /** Why a server cannot have this transport. */
 function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | undefined {
-  const { address, ipv6Only } = place;
+  const { address, ipv6Only, inCluster } = place;
   if (!plan.transports.includes(transport.name)) return transport.offReason;
   if (transport.name === 'rdma') {
+    // The kernel gives such a port to one listener, and its connections to no other process.
+    if (inCluster) return reasonFor('cluster-worker');
     if (ipv6Only && address === '::') return reasonFor('ipv6-only');
     if (isLoopback(unmapped(address)) && !ownsLoopback()) return reasonFor('loopback');
   }
@@ -110,16 +168,19 @@ class Listeners {
       return;
     }
     this.#pending = new Set(this.#listeners);
-    this.#closeWith(handle);
+    closeWith(handle, this.#listeners);
+    listenersOf.set(server, this);
     for (const listener of this.#listeners) listener.open();
   }
 
-  #closeWith(handle: TcpHandle): void {
-    const close = handle.close.bind(handle);
-    handle.close = (callback) => {
-      for (const listener of this.#listeners) listener.close();
-      close(callback);
-    };
+  stop(reason: Reason): void {
+    const { server } = this.#place;
+    if (this.#place.handle !== serverInside(server)._handle) return;
+    for (const listener of this.#listeners) {
+      if (listener.failure !== undefined) continue;
+      listener.close();
+      noteNotListening(server, listener.transport.name, reason);
+    }
   }
 
   readonly #onSettled = (listener: Listener): void => {

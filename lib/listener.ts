@@ -7,7 +7,7 @@ import { RdmaError } from './errors';
 import { StreamHandle } from './handle';
 import { noteListening, noteNotListening } from './info';
 import { ownerOf, serverInside, type TcpHandle } from './internals';
-import { EventKind, type DetailKind } from './native';
+import { EventKind, Sharing, type DetailKind } from './native';
 import { reasonFor } from './reasons';
 import { rootedScope } from './scope';
 import type { Status } from './status';
@@ -22,6 +22,10 @@ export interface Place {
   /** Connection requests that may wait. */
   readonly backlog: number;
   readonly ipv6Only: boolean;
+  /** Whether other processes listen there too. */
+  readonly sharing: Sharing;
+  /** Whether these are the workers of a cluster. */
+  readonly inCluster: boolean;
 }
 
 /** Follows the TCP handle of its server: opened after it, closed with it. */
@@ -34,6 +38,8 @@ export class Listener implements EventSink {
   /** -1 when it is not open, or no longer. */
   #id = -1;
   #isOpen = false;
+  /** Whether the server is kept from being closed, for connections that are under way. */
+  #isRetiring = false;
   #failure: RdmaError | undefined;
 
   /** @param onSettled called when it is open, and when it has failed */
@@ -55,8 +61,8 @@ export class Listener implements EventSink {
   }
 
   open(): void {
-    const { address, port, backlog, ipv6Only } = this.#place;
-    const id = this.transport.native.listen(address, port, backlog, ipv6Only);
+    const { address, port, backlog, ipv6Only, sharing } = this.#place;
+    const id = this.transport.native.listen(address, port, backlog, ipv6Only, sharing);
     if (id < 0) {
       this.#fail(new RdmaError(-id as Status));
       return;
@@ -67,14 +73,32 @@ export class Listener implements EventSink {
 
   close(): void {
     if (this.#id < 0) return;
-    this.transport.native.close(this.#id);
+    const { server, sharing } = this.#place;
+    if (sharing !== Sharing.Member) this.transport.native.close(this.#id);
+    else if (this.transport.native.retire(this.#id)) this.#retire();
     this.#id = -1;
     this.#isOpen = false;
-    noteNotListening(this.#place.server, this.transport.name, undefined);
+    noteNotListening(server, this.transport.name, undefined);
+  }
+
+  // The clients may know already that they are connected. Over TCP a worker that closes its server
+  // loses no connection: another one has it. Here that is too late.
+  #retire(): void {
+    this.#isRetiring = true;
+    serverInside(this.#place.server)._connections++;
+  }
+
+  #onClosed(): void {
+    if (!this.#isRetiring) return;
+    this.#isRetiring = false;
+    const fields = serverInside(this.#place.server);
+    fields._connections--;
+    fields._emitCloseIfDrained();
   }
 
   handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
     if (kind === EventKind.Accepted) this.#onAccepted(id);
+    else if (kind === EventKind.Closed) this.#onClosed();
     else if (this.#id < 0) return;
     else if (kind === EventKind.Listening) this.#onListening();
     else if (kind === EventKind.ListenFailed) {
@@ -85,12 +109,16 @@ export class Listener implements EventSink {
   }
 
   #onListening(): void {
+    const { server, address, port, sharing } = this.#place;
+    const transport = this.transport.name;
+    if (sharing === Sharing.Dispatcher) {
+      debug('%s:%d is there for workers over %s', address, port, transport);
+      return;
+    }
     if (!this.#isOurs()) {
       this.close();
       return;
     }
-    const { server, address, port } = this.#place;
-    const transport = this.transport.name;
     this.#isOpen = true;
     noteListening(server, transport);
     debug('%s:%d can be reached over %s', address, port, transport);
@@ -99,7 +127,7 @@ export class Listener implements EventSink {
   }
 
   // The primary of a cluster takes the handle away from the server that opened it, to give the
-  // connections to its workers: it cannot do that with ours.
+  // connections to its workers: it cannot do that with ours, and the workers listen themselves.
   #isOurs(): boolean {
     const { server, handle } = this.#place;
     return serverInside(server)._handle === handle && handle.onconnection === this.#onconnection;
@@ -107,7 +135,7 @@ export class Listener implements EventSink {
 
   #onAccepted(id: number): void {
     const { server, handle: tcp, address } = this.#place;
-    if (this.#id < 0 || !this.#isOurs()) {
+    if (!this.#isRetiring && (this.#id < 0 || !this.#isOurs())) {
       this.close();
       this.transport.native.reset(id);
       return;

@@ -45,6 +45,17 @@ export const EventKind = {
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
+/** Whether a listener has its address and port to itself. */
+export const Sharing = {
+  Alone: 0,
+  /** Others of that kind may listen there too, in other processes, and connections go to one after
+   * the other of them. */
+  Member: 1,
+  /** Gets none of these connections, but may be who sends them to the members. */
+  Dispatcher: 2,
+} as const;
+export type Sharing = (typeof Sharing)[keyof typeof Sharing];
+
 /** What the detail word of a failure is. */
 export const DetailKind = {
   None: 0,
@@ -183,9 +194,17 @@ export interface Transport {
    * @param backlog connection requests the CM may queue, 1 to 65535
    * @param ipv6Only whether a listener on `::` is not for IPv4; the verbs fabric cannot do that, and
    *   ignores it
+   * @param sharing whether other processes may listen there too; the verbs fabric cannot share, and
+   *   ignores it
    * @returns the id (>= 0) or a negated {@link Status}
    */
-  listen(address: string, port: number, backlog: number, ipv6Only: boolean): number;
+  listen(
+    address: string,
+    port: number,
+    backlog: number,
+    ipv6Only: boolean,
+    sharing: Sharing,
+  ): number;
 
   /** Copies up to `length` readable bytes into `target` at `offset`; returns how many. */
   read(id: number, target: Uint8Array, offset: number, length: number): number;
@@ -250,6 +269,13 @@ export interface Transport {
 
   /** Sends what was taken, disconnects, releases; `Closed` follows. For listeners too. */
   close(id: number): void;
+
+  /**
+   * Has a listener take no more requests.
+   * @returns false when none is under way, and it was closed; else they still come as `Accepted`,
+   *   and `Closed` follows when none is left
+   */
+  retire(id: number): boolean;
 
   /** Drops what was not sent and lets the peer see a reset; `Closed` follows. */
   reset(id: number): void;

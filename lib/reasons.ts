@@ -159,11 +159,11 @@ export const reasons = {
     fix: 'Listen on a port.',
   },
   'cluster-worker': {
-    text: 'The listening socket of a cluster worker belongs to the primary process.',
-    fix: '',
+    text: 'The workers of a cluster cannot share an RDMA listener.',
+    fix: 'Listen with exclusive: true on a port for each worker.',
   },
   'handle-passing': {
-    text: 'Servers with pauseOnConnect may pass their sockets to another process.',
+    text: 'The server, or sockets of it, may be passed to another process.',
     fix: 'Create the server without pauseOnConnect.',
   },
   'ipv6-only': { text: 'An RDMA listener on :: cannot be limited to IPv6.', fix: '' },

@@ -72,6 +72,7 @@ class Loopback {
     setKeepAlive: () => undefined,
     shutdown: () => Status.Ok,
     close: () => undefined,
+    retire: () => false,
     reset: () => undefined,
     localEndpoint: () => undefined,
     remoteEndpoint: () => undefined,

@@ -200,11 +200,23 @@ class Endpoint {
   [[nodiscard]] virtual EndpointInfo info() const = 0;
 };
 
+/// Whether a listener has its address and port to itself.
+enum class Sharing : uint8_t {
+  kAlone = 0,
+  /// Others of that kind may listen there too, in other processes, and connections go to one after
+  /// the other of them.
+  kMember = 1,
+  /// Gets none of these connections, but may be who sends them to the members.
+  kDispatcher = 2,
+};
+
 struct ListenOptions {
   /// Requests that may wait, 1 to 65535.
   int backlog = 1;
   /// Of a listener on ::, that it does not stand for addresses of IPv4.
   bool ipv6_only = false;
+  /// A fabric that cannot share takes every listener for one that is alone.
+  Sharing sharing = Sharing::kAlone;
 };
 
 /// What happens to a listener.

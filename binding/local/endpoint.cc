@@ -26,6 +26,8 @@ constexpr uint32_t kReceiveRequests = 64;
 /// Of no meaning where nothing is ever under way, but for being enough.
 constexpr uint32_t kSendRequests = 64;
 constexpr size_t kPortBytes = sizeof(uint16_t);
+/// Members of a group come and go, but not that fast.
+constexpr uint32_t kAsksMax = 8;
 
 sockaddr_in* Ipv4(sockaddr_storage* address) {
   return reinterpret_cast<sockaddr_in*>(address);
@@ -42,13 +44,15 @@ fabric::Address Show(const sockaddr_storage& address, bool as_ipv6) {
 
 }  // namespace
 
-Endpoint::Endpoint(LocalFabric* fabric, Link* link, fabric::EndpointEvents* events,
-                   const ConnectionRequest& request, bool shown_as_ipv6)
+Endpoint::Endpoint(LocalFabric* fabric, Link* link, std::vector<std::string> names,
+                   fabric::EndpointEvents* events, const ConnectionRequest& request,
+                   bool shown_as_ipv6)
     : fabric_(fabric),
       link_(link),
       events_(events),
       number_(link->AddEnd(this)),
       phase_(Phase::kWaiting),
+      names_(std::move(names)),
       shown_as_ipv6_(shown_as_ipv6),
       local_(request.local),
       remote_(request.remote) {
@@ -78,11 +82,67 @@ Endpoint::~Endpoint() = default;
 // The handshake.
 
 void Endpoint::OnLinkOpen() {
-  if (phase_ != Phase::kWaiting) return;
+  if (phase_ != Phase::kWaiting || quiet_) return;
+  if (link_->asks_first()) return Ask();
+  Route();
+}
+
+void Endpoint::Route() {
   fabric_->Defer([weak = std::weak_ptr(self_)] {
     const std::shared_ptr<Endpoint*> self = weak.lock();
     if (self != nullptr && !(*self)->quiet_) (*self)->events_->OnRouted();
   });
+}
+
+void Endpoint::Ask() {
+  if (++asked_ > kAsksMax) {
+    phase_ = Phase::kWaiting;
+    return Fail({.status = Status::kConnectionRejected});
+  }
+  phase_ = Phase::kAsking;
+  link_->Say(MessageKind::kAsk, 0, number_, {});
+}
+
+bool Endpoint::OnGo(uint32_t seat) {
+  if (phase_ != Phase::kAsking) return false;
+  phase_ = Phase::kWaiting;
+  if (quiet_) {
+    link_->DropEnd(number_);
+  } else if (seat == kHere) {
+    Route();
+  } else if (Link* link = fabric_->FindSeat(link_, seat); link != nullptr) {
+    MoveTo(link);
+  } else {
+    // It has just gone, and whoever was asked is about to notice.
+    Ask();
+  }
+  return true;
+}
+
+void Endpoint::MoveTo(Link* link) {
+  link_->DropEnd(number_);
+  link_->ForgetEndpoint(number_);
+  link_ = link;
+  number_ = link->AddEnd(this);
+  if (link->open()) OnLinkOpen();
+}
+
+void Endpoint::StartOver() {
+  phase_ = Phase::kWaiting;
+  if (std::exchange(starting_over_, true)) return;
+  // Not at once: this may be the end of the link that is being handled.
+  fabric_->Defer([weak = std::weak_ptr(self_)] {
+    const std::shared_ptr<Endpoint*> self = weak.lock();
+    if (self != nullptr && !(*self)->quiet_) (*self)->FindOther();
+  });
+}
+
+void Endpoint::FindOther() {
+  starting_over_ = false;
+  Failure failure;
+  Link* link = fabric_->FindLink(names_, &failure);
+  if (link == nullptr) return Fail(failure);
+  MoveTo(link);
 }
 
 Failure Endpoint::Connect(std::span<const std::byte> data) {
@@ -107,6 +167,9 @@ void Endpoint::OnReject(Status status) {
   // A connection's status, or that of what the other side has run out of.
   const bool known = code >= static_cast<int32_t>(Status::kConnectionRefused) &&
                      code <= static_cast<int32_t>(Status::kCanceled);
+  if (phase_ == Phase::kAsking && status == Status::kConnectionRefused && asked_ < kAsksMax) {
+    return StartOver();
+  }
   phase_ = Phase::kEnded;
   Fail({.status = known ? status : Status::kConnectionRejected});
 }
@@ -171,6 +234,8 @@ void Endpoint::OnPeerEnded() {
 }
 
 void Endpoint::OnLinkLost(Failure failure) {
+  const bool undecided = phase_ == Phase::kAsking || (phase_ == Phase::kWaiting && asked_ > 0);
+  if (undecided && !quiet_ && asked_ < kAsksMax) return StartOver();
   const Phase before = std::exchange(phase_, Phase::kEnded);
   if (quiet_ || before == Phase::kEnded) return;
   if (before == Phase::kOpen) {

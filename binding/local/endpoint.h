@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "fabric/fabric.h"
@@ -17,12 +18,16 @@ class LocalFabric;
 /// One end of a connection over a link. What it posts is written to the peer's memory at once.
 ///
 ///     active:   kWaiting --> kConnecting --> kAnswered --> kOpen --> kEnded
+///               |  ^
+///               v  | another link, or the same one
+///               kAsking
 ///     passive:               kRequested ---> kAccepting -> kOpen --> kEnded
 class Endpoint final : public fabric::Endpoint {
  public:
   /// The active side.
-  Endpoint(LocalFabric* fabric, Link* link, fabric::EndpointEvents* events,
-           const ConnectionRequest& request, bool shown_as_ipv6);
+  /// @param names by which the link was found
+  Endpoint(LocalFabric* fabric, Link* link, std::vector<std::string> names,
+           fabric::EndpointEvents* events, const ConnectionRequest& request, bool shown_as_ipv6);
   /// The passive side, by a request whose addresses are those to be shown.
   Endpoint(LocalFabric* fabric, Link* link, uint32_t peer_number, const ConnectionRequest& request,
            bool shown_as_ipv6);
@@ -67,6 +72,8 @@ class Endpoint final : public fabric::Endpoint {
   // What the link has for it; those that return a bool return false when the peer broke a rule.
 
   void OnLinkOpen();
+  /// Who is to have the connection.
+  bool OnGo(uint32_t seat);
   bool OnAccept(std::span<const std::byte> payload);
   void OnReject(fabric::Status status);
   bool OnEstablished();
@@ -78,6 +85,7 @@ class Endpoint final : public fabric::Endpoint {
  private:
   enum class Phase : uint8_t {
     kWaiting,
+    kAsking,
     kConnecting,
     kAnswered,
     kRequested,
@@ -87,6 +95,13 @@ class Endpoint final : public fabric::Endpoint {
   };
 
   void Fail(fabric::Failure failure);
+  /// Asks who is to have the connection; fails when that was asked too often.
+  void Ask();
+  void Route();
+  void MoveTo(Link* link);
+  /// Looks for whoever listens there by now, since the one that was asked is gone.
+  void StartOver();
+  void FindOther();
   /// Ends our side of it, as far as it has one.
   void End();
 
@@ -97,6 +112,9 @@ class Endpoint final : public fabric::Endpoint {
   uint32_t number_ = 0;
   uint32_t peer_number_ = 0;
   Phase phase_;
+  std::vector<std::string> names_;
+  uint32_t asked_ = 0;
+  bool starting_over_ = false;
   bool quiet_ = false;
   bool released_ = false;
   bool shown_as_ipv6_ = false;

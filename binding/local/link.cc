@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "local/endpoint.h"
+#include "local/group.h"
 #include "local/listener.h"
 #include "local/local_fabric.h"
 
@@ -33,10 +35,12 @@ Failure NoRoom() {
 
 }  // namespace
 
-Link::Link(LocalFabric* fabric, FileDescriptor socket, Listener* listener)
+Link::Link(LocalFabric* fabric, FileDescriptor socket, Listener* listener, Group* group)
     : fabric_(fabric),
       socket_(std::move(socket)),
       listener_(listener),
+      group_(group),
+      shared_(group != nullptr),
       active_(listener == nullptr) {}
 
 Link::~Link() = default;
@@ -54,7 +58,8 @@ Failure Link::Open() {
 void Link::Greet() {
   const Greeting greeting = {.cells = InboxLayout::kCells,
                              .memory_bytes = InboxLayout::kBytes,
-                             .address = reinterpret_cast<uint64_t>(inbox_.memory().data())};
+                             .address = reinterpret_cast<uint64_t>(inbox_.memory().data()),
+                             .ask_first = shared_ ? 1U : 0U};
   // What cannot be sent is found out when nothing, or the end, comes back.
   SendGreeting(socket_.get(), greeting, inbox_.file(), inbox_.doorbell());
   inbox_.CloseFile();
@@ -89,6 +94,7 @@ void Link::OnGreeting(const Greeting& greeting, FileDescriptor memory, FileDescr
     return Kill({.status = Status::kIncompatiblePeer});
   peer_ = PeerInbox(std::move(adopted), std::move(doorbell), greeting.address);
   if (!active_) Greet();
+  asks_first_ = active_ && greeting.ask_first != 0;
   state_ = State::kOpen;
   for (uint32_t number = 0; number < ends_.size(); number++) {
     if (ends_[number].endpoint != nullptr) ends_[number].endpoint->OnLinkOpen();
@@ -116,7 +122,9 @@ void Link::Kill(Failure failure) {
 }
 
 void Link::ForgetListener(const Listener* listener) {
-  if (listener_ == listener) listener_ = nullptr;
+  if (listener_ != listener) return;
+  listener_ = nullptr;
+  group_ = nullptr;
 }
 
 // Ends of connections.
@@ -224,6 +232,7 @@ uint32_t Link::Poll(uint32_t budget) {
 
 bool Link::Handle(const MessageHeader& header, std::span<const std::byte> payload) {
   if (header.kind == MessageKind::kConnect) return OnConnect(header, payload);
+  if (header.kind == MessageKind::kAsk) return OnAsk(header);
   End* end = Find(header.to);
   if (end == nullptr || end->heard_end) return false;
   Endpoint* endpoint = end->endpoint;
@@ -259,7 +268,13 @@ bool Link::Handle(const MessageHeader& header, std::span<const std::byte> payloa
       CloseEnd(header.to);
       if (endpoint != nullptr) endpoint->OnPeerEnded();
       return true;
+    case MessageKind::kGo:
+      if (end->has_peer || !active_) return false;
+      if (endpoint != nullptr) return endpoint->OnGo(header.value);
+      FreeEnd(header.to);
+      return true;
     case MessageKind::kConnect:
+    case MessageKind::kAsk:
       break;
   }
   return false;
@@ -273,6 +288,18 @@ bool Link::OnConnect(const MessageHeader& header, std::span<const std::byte> pay
   if (listener_ != nullptr) status = listener_->OnRequest(this, header.value, request);
   if (status != Status::kOk) {
     Say(MessageKind::kReject, header.value, static_cast<uint32_t>(status), {});
+  }
+  return true;
+}
+
+bool Link::OnAsk(const MessageHeader& header) {
+  if (!shared_ || backlog_.size() >= kBacklogMax) return false;
+  const std::optional<uint32_t> seat = group_ != nullptr ? group_->Next() : std::nullopt;
+  if (seat) {
+    Say(MessageKind::kGo, header.value, *seat, {});
+  } else {
+    const auto status = static_cast<uint32_t>(Status::kConnectionRefused);
+    Say(MessageKind::kReject, header.value, status, {});
   }
   return true;
 }

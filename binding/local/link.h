@@ -15,6 +15,7 @@
 namespace rdma_net::local {
 
 class Endpoint;
+class Group;
 class Listener;
 class LocalFabric;
 
@@ -27,7 +28,8 @@ class LocalFabric;
 class Link final : public Watched {
  public:
   /// @param listener that accepted it, or null on the side that connected
-  Link(LocalFabric* fabric, system::FileDescriptor socket, Listener* listener);
+  /// @param group whose name it was that the other side connected to, if the listener shares it
+  Link(LocalFabric* fabric, system::FileDescriptor socket, Listener* listener, Group* group);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   Link(Link&&) = delete;
@@ -39,6 +41,8 @@ class Link final : public Watched {
   [[nodiscard]] bool open() const { return state_ == State::kOpen; }
   [[nodiscard]] bool dead() const { return state_ == State::kDead; }
   [[nodiscard]] bool active() const { return active_; }
+  /// Whether the other side has to be asked who will have a connection.
+  [[nodiscard]] bool asks_first() const { return asks_first_; }
   /// Nobody uses it.
   [[nodiscard]] bool idle() const { return ends_in_use_ == 0; }
   void OnReadable() override;
@@ -106,6 +110,7 @@ class Link final : public Watched {
   /// False when the peer broke a rule.
   bool Handle(const MessageHeader& header, std::span<const std::byte> payload);
   bool OnConnect(const MessageHeader& header, std::span<const std::byte> payload);
+  bool OnAsk(const MessageHeader& header);
   bool OnEnd(End* end);
   [[nodiscard]] End* Find(uint32_t number);
   void FreeIfDone(uint32_t number);
@@ -116,7 +121,11 @@ class Link final : public Watched {
   LocalFabric* fabric_;
   system::FileDescriptor socket_;
   Listener* listener_;
+  /// Null also when the listener is no more.
+  Group* group_;
+  bool shared_;
   bool active_;
+  bool asks_first_ = false;
   State state_ = State::kGreeting;
   Inbox inbox_;
   PeerInbox peer_;

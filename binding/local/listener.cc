@@ -21,34 +21,77 @@ namespace {
 /// Of those that wait, in one turn.
 constexpr int kAcceptsMax = 16;
 
+}  // namespace
+
 Failure FailureOfListen(int error) {
   const Status status = error == EADDRINUSE ? Status::kAddressInUse : Status::kLocalError;
   return {.status = status, .kind = fabric::DetailKind::kErrno, .detail = error};
 }
 
-}  // namespace
+void AcceptLinks(LocalFabric* fabric, int socket, Listener* listener, Group* group) {
+  for (int n = 0; n < kAcceptsMax; n++) {
+    FileDescriptor accepted = AcceptFrom(socket);
+    if (!accepted.valid()) return;
+    // Whoever may not has the socket closed in its face, and goes to TCP.
+    if (fabric->Trusts(PeerUser(accepted.get()))) {
+      fabric->AddLink(std::move(accepted), listener, group);
+    }
+  }
+}
 
 Listener::~Listener() {
   Close();
 }
 
-Failure Listener::Open(const std::vector<std::string>& names, int backlog) {
+Failure Listener::Open(const std::vector<std::string>& names,
+                       const fabric::ListenOptions& options) {
+  takes_connections_ = options.sharing != fabric::Sharing::kDispatcher;
   for (const std::string& name : names) {
-    errno = 0;
-    FileDescriptor socket = ListenOn(name, backlog);
-    if (!socket.valid() || !fabric_->events()->Watch(socket.get(), static_cast<Watched*>(this))) {
-      const Failure failure = FailureOfListen(errno);
-      Close();
-      return failure;
+    Failure failure;
+    if (options.sharing == fabric::Sharing::kAlone) {
+      failure = OpenAlone(name, options.backlog);
+    } else {
+      groups_.push_back(
+          std::make_unique<Group>(fabric_, this, name, options.backlog, takes_connections_));
+      failure = groups_.back()->Open();
     }
-    sockets_.push_back(std::move(socket));
+    if (failure.ok()) continue;
+    Close();
+    return failure;
   }
+  OnGroupJoined();
   return {};
+}
+
+Failure Listener::OpenAlone(const std::string& name, int backlog) {
+  errno = 0;
+  FileDescriptor socket = ListenOn(name, backlog);
+  if (!socket.valid() || !fabric_->events()->Watch(socket.get(), static_cast<Watched*>(this))) {
+    return FailureOfListen(errno);
+  }
+  sockets_.push_back(std::move(socket));
+  return {};
+}
+
+void Listener::OnGroupJoined() {
+  fabric_->DeferFor(this, [this] { TellIfListening(); });
+}
+
+void Listener::TellIfListening() {
+  for (const auto& group : groups_) {
+    if (!group->joined()) return;
+  }
+  if (!std::exchange(told_, true)) events_->OnListening();
+}
+
+void Listener::OnGroupLost(Failure failure) {
+  fabric_->DeferFor(this, [this, failure] { events_->OnListenFailed(failure); });
 }
 
 void Listener::Close() {
   for (const FileDescriptor& socket : sockets_) fabric_->events()->Unwatch(socket.get());
   sockets_.clear();
+  for (const auto& group : groups_) group->Close();
   fabric_->ForgetListener(this);
 }
 
@@ -59,17 +102,12 @@ void Listener::Release() {
 
 void Listener::OnReadable() {
   for (const FileDescriptor& socket : sockets_) {
-    for (int n = 0; n < kAcceptsMax; n++) {
-      FileDescriptor accepted = AcceptFrom(socket.get());
-      if (!accepted.valid()) break;
-      // Whoever may not has the socket closed in its face, and goes to TCP.
-      if (fabric_->Trusts(PeerUser(accepted.get()))) fabric_->AddLink(std::move(accepted), this);
-    }
+    AcceptLinks(fabric_, socket.get(), this, nullptr);
   }
 }
 
 Status Listener::OnRequest(Link* link, uint32_t peer_number, const ConnectionRequest& request) {
-  if (events_ == nullptr) return Status::kConnectionRefused;
+  if (events_ == nullptr || !takes_connections_) return Status::kConnectionRefused;
   // Programs go by the address of who connects.
   if (!IsOwnAddress(request.local) || !IsOwnAddress(request.remote)) {
     return Status::kConnectionRejected;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "local/group.h"
 #include "local/messages.h"
 #include "local/watched.h"
 #include "system/file_descriptor.h"
@@ -25,23 +27,40 @@ class Listener final : public fabric::Listener, public Watched {
   Listener& operator=(Listener&&) = delete;
   ~Listener() override;
 
-  /// Takes the names; all or none.
-  fabric::Failure Open(const std::vector<std::string>& names, int backlog);
+  /// Takes the names, or a part in them; all or none.
+  fabric::Failure Open(const std::vector<std::string>& names, const fabric::ListenOptions& options);
   void Release() override;
   void OnReadable() override;
 
   /// Somebody wants to connect. Status::kOk when the owner has it, or what to refuse it with.
   fabric::Status OnRequest(Link* link, uint32_t peer_number, const ConnectionRequest& request);
 
+  // Of its groups; both call back from the next Poll.
+
+  void OnGroupJoined();
+  void OnGroupLost(fabric::Failure failure);
+
  private:
+  fabric::Failure OpenAlone(const std::string& name, int backlog);
   void Close();
+  void TellIfListening();
 
   LocalFabric* fabric_;
   /// Null once released.
   fabric::ListenerEvents* events_;
   /// Whether addresses are shown as those of IPv6.
   bool ipv6_;
+  bool takes_connections_ = true;
+  bool told_ = false;
   std::vector<system::FileDescriptor> sockets_;
+  std::vector<std::unique_ptr<Group>> groups_;
 };
+
+/// Takes links from all that wait at a listening socket, and that may.
+/// @param group whose name the socket has, if it is shared
+void AcceptLinks(LocalFabric* fabric, int socket, Listener* listener, Group* group);
+
+/// Why a name cannot be had.
+fabric::Failure FailureOfListen(int error);
 
 }  // namespace rdma_net::local

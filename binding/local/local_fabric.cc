@@ -82,7 +82,16 @@ std::unique_ptr<fabric::Endpoint> LocalFabric::Connect(const fabric::Target& tar
   if (link == nullptr) return nullptr;
   const ConnectionRequest request = {.remote = found->remote, .local = found->local, .data = {}};
   const bool asked_for_ipv6 = target.remote.host.find(':') != std::string::npos;
-  return std::make_unique<Endpoint>(this, link, events, request, asked_for_ipv6);
+  return std::make_unique<Endpoint>(this, link, std::move(found->names), events, request,
+                                    asked_for_ipv6);
+}
+
+Link* LocalFabric::FindSeat(const Link* shared, uint32_t seat) {
+  const auto way = std::find_if(ways_.begin(), ways_.end(),
+                                [shared](const Way& each) { return each.link == shared; });
+  if (way == ways_.end() || way->name.empty()) return nullptr;
+  Failure failure;
+  return FindLink({SeatName(way->name, seat)}, &failure);
 }
 
 Link* LocalFabric::FindLink(const std::vector<std::string>& names, Failure* failure) {
@@ -107,7 +116,7 @@ Link* LocalFabric::OpenLink(const std::string& name, Failure* failure) {
     *failure = {.status = Status::kConnectionRejected};
     return nullptr;
   }
-  auto link = std::make_unique<Link>(this, std::move(socket), nullptr);
+  auto link = std::make_unique<Link>(this, std::move(socket), nullptr, nullptr);
   errno = 0;
   if (*failure = link->Open(); !failure->ok()) return nullptr;
   links_.push_back(std::move(link));
@@ -126,16 +135,19 @@ std::unique_ptr<fabric::Listener> LocalFabric::Listen(const fabric::Address& add
   }
   const bool ipv6 = address.host.find(':') != std::string::npos;
   auto listener = std::make_unique<Listener>(this, events, ipv6);
-  if (*failure = listener->Open(names, options.backlog); !failure->ok()) return nullptr;
   listeners_.insert(listener.get());
-  Defer([this, events, listener = listener.get()] {
-    if (listeners_.contains(listener)) events->OnListening();
-  });
+  if (*failure = listener->Open(names, options); !failure->ok()) return nullptr;
   return listener;
 }
 
-void LocalFabric::AddLink(FileDescriptor socket, Listener* listener) {
-  auto link = std::make_unique<Link>(this, std::move(socket), listener);
+void LocalFabric::DeferFor(Listener* listener, std::function<void()> call) {
+  Defer([this, listener, call = std::move(call)] {
+    if (listeners_.contains(listener)) call();
+  });
+}
+
+void LocalFabric::AddLink(FileDescriptor socket, Listener* listener, Group* group) {
+  auto link = std::make_unique<Link>(this, std::move(socket), listener, group);
   if (!link->Open().ok()) return;
   links_.push_back(std::move(link));
 }

@@ -71,8 +71,14 @@ class LocalFabric final : public fabric::Fabric {
   [[nodiscard]] bool Trusts(uid_t user) const;
   /// Calls back from the next Poll.
   void Defer(std::function<void()> call);
+  /// The same, unless the listener is closed before.
+  void DeferFor(Listener* listener, std::function<void()> call);
   /// A link by a socket that a listener accepted.
-  void AddLink(system::FileDescriptor socket, Listener* listener);
+  void AddLink(system::FileDescriptor socket, Listener* listener, Group* group);
+  /// The link by the first of these names that somebody has; null with `failure` set.
+  Link* FindLink(const std::vector<std::string>& names, fabric::Failure* failure);
+  /// The link to a seat of the group whose name that link was found by; null when nobody is there.
+  Link* FindSeat(const Link* shared, uint32_t seat);
   /// A link that leads to nobody is not taken for further connections.
   void Forget(const Link* link);
   /// A dead link goes once nobody can be inside of it.
@@ -100,7 +106,6 @@ class LocalFabric final : public fabric::Fabric {
   };
 
   explicit LocalFabric(const Options& options);
-  Link* FindLink(const std::vector<std::string>& names, fabric::Failure* failure);
   Link* OpenLink(const std::string& name, fabric::Failure* failure);
   void RunDeferred();
   void BuryDead();

@@ -17,7 +17,7 @@ namespace rdma_net::local {
 /// What two sides tell each other first, with the descriptors of an inbox and its doorbell.
 struct Greeting {
   static constexpr std::array<char, 8> kMagic = {'r', 'd', 'm', 'a', '-', 'n', 'e', 't'};
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
 
   std::array<char, 8> magic = kMagic;
   uint32_t version = kVersion;
@@ -26,6 +26,8 @@ struct Greeting {
   uint64_t memory_bytes = 0;
   /// Where the sender of this has the memory.
   uint64_t address = 0;
+  /// Of who listens: 1 when each connection is to ask first who will have it (Group).
+  uint64_t ask_first = 0;
 };
 
 /// A socket that listens; not valid with errno set. EADDRINUSE when the name is taken.

@@ -31,7 +31,15 @@ enum class MessageKind : uint16_t {
   /// The sender will say nothing more to this end, and not write to its memory. Each side says so
   /// once; then the number and the memory are free again.
   kEnd = 6,
+  /// Who is to have a connection? `value` is the number of the sender's end. The answer is kGo, or
+  /// kReject when there is nobody.
+  kAsk = 7,
+  /// `value` is a seat, or kHere.
+  kGo = 8,
 };
+
+/// In the place of a seat: whoever was asked.
+inline constexpr uint32_t kHere = UINT32_MAX;
 
 struct MessageHeader {
   MessageKind kind{};

@@ -13,7 +13,7 @@ namespace rdma_net::local {
 namespace {
 
 std::string NameFor(uint16_t port, const std::string& address) {
-  return "rdma-net/1/" + std::to_string(port) + "/" + address;
+  return "rdma-net/2/" + std::to_string(port) + "/" + address;
 }
 
 const sockaddr* Base(const sockaddr_storage& address) {
@@ -105,6 +105,14 @@ std::vector<std::string> NamesOfListener(const fabric::Address& address, bool ip
   std::vector<std::string> names = {NameFor(address.port, "any6")};
   if (!ipv6_only) names.push_back(NameFor(address.port, "any4"));
   return names;
+}
+
+std::string RollName(const std::string& shared) {
+  return shared + "/roll";
+}
+
+std::string SeatName(const std::string& shared, uint32_t seat) {
+  return shared + "/" + std::to_string(seat);
 }
 
 std::optional<LocalTarget> FindLocalTarget(const fabric::Target& target) {

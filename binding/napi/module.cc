@@ -72,7 +72,10 @@ Napi::Value Listen(const Napi::CallbackInfo& info) {
       .port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value())};
   const fabric::ListenOptions options = {
       .backlog = info[2].As<Napi::Number>().Int32Value(),
-      .ipv6_only = info[3].IsBoolean() && info[3].As<Napi::Boolean>()};
+      .ipv6_only = info[3].IsBoolean() && info[3].As<Napi::Boolean>(),
+      .sharing = info[4].IsNumber()
+                     ? static_cast<fabric::Sharing>(info[4].As<Napi::Number>().Uint32Value())
+                     : fabric::Sharing::kAlone};
   return Napi::Number::New(info.Env(), Self(info)->Listen(address, options));
 }
 
@@ -148,6 +151,10 @@ void Close(const Napi::CallbackInfo& info) {
   Self(info)->Close(Id(info));
 }
 
+Napi::Value Retire(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Self(info)->Retire(Id(info)));
+}
+
 void Reset(const Napi::CallbackInfo& info) {
   Self(info)->Reset(Id(info));
 }
@@ -215,6 +222,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<SetKeepAlive>("setKeepAlive");
   add.operator()<Shutdown>("shutdown");
   add.operator()<Close>("close");
+  add.operator()<Retire>("retire");
   add.operator()<Reset>("reset");
   add.operator()<SetRef>("setRef");
   add.operator()<Farewell>("farewell");

@@ -135,13 +135,31 @@ void Transport::Close(uint32_t id) {
   // An id that was released in this very batch is nobody's.
   if (slot.connection == nullptr && slot.listener == nullptr) return;
   slot.closed = true;
-  if (slot.listener != nullptr) slot.listener->listener->Release();
+  if (slot.listener != nullptr && !slot.retiring) slot.listener->listener->Release();
   if (slot.connection == nullptr) return;
   slot.connection->Close();
   if (slot.connection->state() == stream::State::kClosing) {
     lingering_.push_back({.id = id, .since_ms = now_ms()});
   }
   Watch();
+}
+
+bool Transport::Retire(uint32_t id) {
+  if (id >= slots_.size() || slots_[id].closed || slots_[id].listener == nullptr) return false;
+  if (!HasUnderWay(id)) {
+    Close(id);
+    return false;
+  }
+  slots_[id].retiring = true;
+  slots_[id].listener->listener->Release();
+  return true;
+}
+
+bool Transport::HasUnderWay(uint32_t listener_id) const {
+  const uint64_t serial = slots_[listener_id].listener->serial();
+  return std::any_of(slots_.begin(), slots_.end(), [serial](const Slot& slot) {
+    return slot.connection != nullptr && slot.accepted_by_serial == serial && !slot.tell_closed;
+  });
 }
 
 void Transport::Reset(uint32_t id) {

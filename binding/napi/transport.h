@@ -42,6 +42,9 @@ class Transport final : public stream::ConnectionObserver {
   int32_t Listen(const fabric::Address& address, const fabric::ListenOptions& options);
   fabric::Status Establish(uint32_t id);
   void Close(uint32_t id);
+  /// Has a listener take no more requests. False when nothing is under way, and it was closed; else
+  /// its connections still come, and it is closed when there are no more to come.
+  bool Retire(uint32_t id);
   void Reset(uint32_t id);
   void SetRef(bool ref);
   /// Closes everything and waits, for so long at most, until what was taken has been sent: blocks.
@@ -83,6 +86,9 @@ class Transport final : public stream::ConnectionObserver {
     bool closed = false;
     /// JavaScript knows it, and waits to hear when it is released.
     bool tell_closed = false;
+    /// Of a listener that waits for what is under way; whether it listens no more.
+    bool retiring = false;
+    bool retired = false;
     /// Of an accepted connection.
     uint32_t accepted_by = 0;
     uint64_t accepted_by_serial = 0;
@@ -117,6 +123,9 @@ class Transport final : public stream::ConnectionObserver {
   void Deliver();
   void ReportOpened();
   void Report(stream::Connection* connection);
+  /// Whether the listener has connections of which JavaScript has not heard yet.
+  [[nodiscard]] bool HasUnderWay(uint32_t listener_id) const;
+  void FinishRetired(uint32_t listener_id, uint64_t serial);
   void ReportClosed(uint32_t id);
   void ReportListener(const ListenerNews& news);
   void Send();

@@ -81,6 +81,7 @@ void Transport::Report(Connection* connection) {
       } else {
         slot.tell_closed = true;
         records_.Add(EventKind::kAccepted, id, static_cast<int32_t>(slot.accepted_by));
+        FinishRetired(slot.accepted_by, slot.accepted_by_serial);
       }
     }
   }
@@ -107,13 +108,26 @@ void Transport::Report(Connection* connection) {
 void Transport::ReportClosed(uint32_t id) {
   if (slots_[id].tell_closed) records_.Add(EventKind::kClosed, id);
   closed_counters_.Add(slots_[id].connection->counters());
+  const uint32_t listener_id = slots_[id].accepted_by;
+  const uint64_t serial = slots_[id].accepted_by_serial;
   FreeId(id);
+  FinishRetired(listener_id, serial);
+}
+
+/// One connection less to come.
+void Transport::FinishRetired(uint32_t listener_id, uint64_t serial) {
+  const Slot& slot = slots_[listener_id];
+  if (!slot.retired || slot.listener->serial() != serial || HasUnderWay(listener_id)) return;
+  OnListenerNews({.kind = EventKind::kClosed, .id = listener_id, .failure = {}});
 }
 
 void Transport::ReportListener(const ListenerNews& news) {
   Slot& slot = slots_[news.id];
   switch (news.kind) {
     case EventKind::kClosed:
+      if (slot.listener == nullptr) break;
+      slot.retired = slot.retiring;
+      if (slot.retiring && HasUnderWay(news.id)) break;
       if (slot.tell_closed) records_.Add(EventKind::kClosed, news.id);
       FreeId(news.id);
       break;

@@ -18,10 +18,12 @@ import { raceTests } from '../rdma/races';
 import { killLeftovers } from '../rdma/program';
 import { transferTests } from '../rdma/transfers';
 import { addressTests } from './addresses';
+import { clusterTests } from './cluster';
 import { crowdTests } from './crowd';
 import { killTests } from './kills';
 import { meshTests } from './mesh';
 import { namespaceTests } from './namespaces';
+import { passingTests } from './passing';
 import { userTests } from './users';
 
 const transport = process.env.LOCAL_OVER === 'tcp' ? 'tcp' : 'local';
@@ -48,6 +50,8 @@ const groups: Record<string, () => void> = {
   crowd: () => crowdTests(place),
   mesh: () => meshTests(place),
   kills: () => killTests(place),
+  cluster: () => clusterTests(place),
+  passing: () => passingTests(place),
   addresses: () => addressTests(place),
   namespaces: () => namespaceTests(place),
   users: onlyLocal(() => userTests(place)),

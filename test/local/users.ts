@@ -19,7 +19,7 @@ servers = []
 for address in ('127.0.0.1', 'any4', 'any6'):
     for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
         server = socket.socket(socket.AF_UNIX, kind)
-        server.bind('\\0rdma-net/1/%s/%s' % (port, address))
+        server.bind('\\0rdma-net/2/%s/%s' % (port, address))
         server.listen(8)
         servers.append(server)
 names = len(servers)

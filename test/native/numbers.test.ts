@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import t from 'tap';
 
-import { DetailKind, EVENT_WORDS, EventKind } from '../../lib/native';
+import { DetailKind, EVENT_WORDS, EventKind, Sharing } from '../../lib/native';
 import { Status } from '../../lib/status';
 import { projectRoot } from '../lab/project-root';
 import { headerEnum } from './header-enum';
@@ -17,6 +17,11 @@ t.test('Status is the same in C++ and TypeScript', (t) => {
 
 t.test('DetailKind is the same in C++ and TypeScript', (t) => {
   t.same(DetailKind, headerEnum('binding/fabric/status.h', 'DetailKind'));
+  t.end();
+});
+
+t.test('Sharing is the same in C++ and TypeScript', (t) => {
+  t.same(Sharing, headerEnum('binding/fabric/fabric.h', 'Sharing'));
   t.end();
 });
 

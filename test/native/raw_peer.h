@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "local/inbox.h"
@@ -22,6 +23,7 @@ using namespace rdma_net;
 class RawPeer {
  public:
   explicit RawPeer(const std::string& name);
+  explicit RawPeer(system::FileDescriptor socket) : socket_(std::move(socket)) {}
 
   /// Sends any bytes with any descriptors.
   void Send(std::span<const std::byte> bytes, std::vector<int> files) const;

@@ -28,23 +28,23 @@ fabric::Address Show(const sockaddr_storage& address) {
 }
 
 TEST("rendezvous: a listener has the name of its address, or one for each kind of any address") {
-  CHECK(OfListener("127.0.0.1") == Names{"rdma-net/1/80/127.0.0.1"});
-  CHECK(OfListener("::1") == Names{"rdma-net/1/80/::1"});
-  CHECK(OfListener("0:0:0:0:0:0:0:1") == Names{"rdma-net/1/80/::1"});
-  CHECK(OfListener("::ffff:127.0.0.1") == Names{"rdma-net/1/80/127.0.0.1"});
-  CHECK(OfListener("0.0.0.0") == Names{"rdma-net/1/80/any4"});
-  CHECK(OfListener("::") == (Names{"rdma-net/1/80/any6", "rdma-net/1/80/any4"}));
-  CHECK(OfListener("::", true) == Names{"rdma-net/1/80/any6"});
+  CHECK(OfListener("127.0.0.1") == Names{"rdma-net/2/80/127.0.0.1"});
+  CHECK(OfListener("::1") == Names{"rdma-net/2/80/::1"});
+  CHECK(OfListener("0:0:0:0:0:0:0:1") == Names{"rdma-net/2/80/::1"});
+  CHECK(OfListener("::ffff:127.0.0.1") == Names{"rdma-net/2/80/127.0.0.1"});
+  CHECK(OfListener("0.0.0.0") == Names{"rdma-net/2/80/any4"});
+  CHECK(OfListener("::") == (Names{"rdma-net/2/80/any6", "rdma-net/2/80/any4"}));
+  CHECK(OfListener("::", true) == Names{"rdma-net/2/80/any6"});
   CHECK(OfListener("localhost").empty());
   CHECK(OfListener("").empty());
 }
 
 TEST("rendezvous: a target is looked for by its own address first, and then by any of its kind") {
-  const Names ipv4 = {"rdma-net/1/80/127.0.0.1", "rdma-net/1/80/any4"};
+  const Names ipv4 = {"rdma-net/2/80/127.0.0.1", "rdma-net/2/80/any4"};
   CHECK(OfTarget("127.0.0.1") == ipv4);
   CHECK(OfTarget("::ffff:127.0.0.1") == ipv4);
-  CHECK(OfTarget("127.1.2.3") == (Names{"rdma-net/1/80/127.1.2.3", "rdma-net/1/80/any4"}));
-  CHECK(OfTarget("::1") == (Names{"rdma-net/1/80/::1", "rdma-net/1/80/any6"}));
+  CHECK(OfTarget("127.1.2.3") == (Names{"rdma-net/2/80/127.1.2.3", "rdma-net/2/80/any4"}));
+  CHECK(OfTarget("::1") == (Names{"rdma-net/2/80/::1", "rdma-net/2/80/any6"}));
 }
 
 TEST("rendezvous: who connects to any address means the loopback address") {

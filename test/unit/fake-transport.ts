@@ -377,6 +377,11 @@ export class FakeTransport implements Transport {
     this.#events.post(EventKind.End, peer.id);
   }
 
+  retire(id: number): boolean {
+    this.close(id);
+    return false;
+  }
+
   close(id: number): void {
     if (this.#listeners.delete(id)) {
       this.#events.post(EventKind.Closed, id);
