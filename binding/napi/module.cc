@@ -152,6 +152,8 @@ void Reset(const Napi::CallbackInfo& info) {
   Self(info)->Reset(Id(info));
 }
 
+void RunSoon(const Napi::CallbackInfo& info) { Self(info)->RunSoon(); }
+
 void SetRef(const Napi::CallbackInfo& info) {
   Self(info)->SetRef(info[0].As<Napi::Boolean>());
 }
@@ -217,6 +219,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<Close>("close");
   add.operator()<Reset>("reset");
   add.operator()<SetRef>("setRef");
+  add.operator()<RunSoon>("runSoon");
   add.operator()<Farewell>("farewell");
   add.operator()<LocalEndpoint>("localEndpoint");
   add.operator()<RemoteEndpoint>("remoteEndpoint");

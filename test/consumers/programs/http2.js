@@ -7,7 +7,8 @@ const { certificates, checkEcho, collect, listening, sizes } = require('./exchan
 
 function answer(stream, headers) {
   stream.respond({ ':status': 200, 'x-path': headers[':path'] });
-  if (headers[':path'] !== '/push') stream.pipe(stream);
+  if (headers[':path'] === '/short') stream.end('short');
+  else if (headers[':path'] !== '/push') stream.pipe(stream);
   else {
     stream.pushStream({ ':path': '/pushed' }, (error, pushed) => {
       if (error) return stream.destroy(error);
@@ -26,6 +27,12 @@ async function talk(session) {
       assert.equal(headers['x-path'], `/${bytes}`);
     }),
   );
+  // Of what is read at once, too, the program hears step by step: a stream that nobody has begun to
+  // read when its end is heard of would be thrown away.
+  const short = session.request({ ':path': '/short' });
+  await once(short, 'response');
+  assert.equal(short.readableLength, 0, 'the headers are heard of before the body');
+  assert.equal((await collect(short)).toString(), 'short');
   const pushing = session.request({ ':path': '/push' });
   pushing.resume();
   const [pushed] = await once(session, 'stream');
