@@ -34,7 +34,13 @@ export async function runCells(
         if (consumer.name.includes(only)) onCell(await runner.run(consumer));
       }
       for (const detail of await runner.end()) {
-        onCell({ consumer: 'end of the programs', node: major, transport, verdict: 'fails', detail });
+        onCell({
+          consumer: 'end of the programs',
+          node: major,
+          transport,
+          verdict: 'fails',
+          detail,
+        });
       }
     }
   } finally {

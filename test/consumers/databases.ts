@@ -64,9 +64,9 @@ async function postgresql(folder: string, port: number): Promise<Server> {
     chownSync(folder, Number(userId), Number(groupId));
   }
   const data = path.join(folder, 'data');
-  const [command = '', ...args] = [...user, path.join(programs, 'initdb'), '-D', data];
   const options = ['--no-sync', '--auth=trust', '--username=postgres', '--no-locale'];
-  await executeOrFail(command, [...args, ...options]);
+  const [command, ...args] = [...user, path.join(programs, 'initdb'), '-D', data, ...options];
+  await executeOrFail(command ?? '', args);
   const listen = ['-h', '127.0.0.1', '-p', String(port), '-k', folder, '-c', 'fsync=off'];
   return {
     command: [...user, path.join(programs, 'postgres'), '-D', data, ...listen],

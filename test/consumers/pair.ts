@@ -89,7 +89,8 @@ class Side {
   async end(): Promise<string | undefined> {
     try {
       const { code, stderr } = await within(this.#timeoutMs, 'the end', this.#child.end());
-      return code === 0 ? undefined : `status ${code}: ${stderr}`;
+      const signal = await this.#child.ended();
+      return code === 0 ? undefined : `status ${signal ?? code}: ${stderr}`;
     } catch (error) {
       this.kill();
       return (error as Error).message;

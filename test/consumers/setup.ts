@@ -1,6 +1,13 @@
 /** What the consumers need and the checkout does not have: packages, certificates, a bundle. */
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { cachePath } from '../lab/cache';
 import { executeOrFail } from '../lab/execute';

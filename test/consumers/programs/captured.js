@@ -21,7 +21,10 @@ exports.early = {
     });
     checkSame(await collect(response), body);
     const request = 'GET / HTTP/1.0\r\n\r\n';
-    for (const socket of [connect(port, address), connectSocket.call(new Socket(), port, address)]) {
+    for (const socket of [
+      connect(port, address),
+      connectSocket.call(new Socket(), port, address),
+    ]) {
       socket.write(request);
       checkSame((await collect(socket)).subarray(-body.length), body);
     }

@@ -37,7 +37,9 @@ exports.pg = {
     const body = bodyOf(300_000);
     const { rows } = await pool.query('SELECT $1::bytea AS body, 6 * 7 AS number', [body]);
     checkSame(rows[0].body, body);
-    const sums = await Promise.all([1, 2, 3].map((n) => pool.query('SELECT $1::int + 1 AS n', [n])));
+    const sums = await Promise.all(
+      [1, 2, 3].map((n) => pool.query('SELECT $1::int + 1 AS n', [n])),
+    );
     assert.deepEqual(
       sums.map((sum) => sum.rows[0].n),
       [2, 3, 4],

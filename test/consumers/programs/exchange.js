@@ -36,7 +36,7 @@ async function checkAnswer(duplex, bytes) {
   const body = bodyOf(bytes);
   duplex.write(body);
   const chunks = [];
-  for (let missing = bytes; missing > 0; ) {
+  for (let missing = bytes; missing > 0;) {
     const chunk = duplex.read();
     if (chunk === null) await once(duplex, 'readable');
     else {

@@ -69,7 +69,9 @@ exports.upgrade = {
   serve(place) {
     const server = http.createServer(answer);
     server.on('upgrade', (request, socket, head) => {
-      socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n',
+      );
       if (head.length > 0) socket.write(head);
       socket.pipe(socket);
     });

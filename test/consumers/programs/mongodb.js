@@ -15,7 +15,7 @@ function parse(message, BSON) {
   assert.equal(message.readInt32LE(12), OP_MSG);
   let command = {};
   const sequences = {};
-  for (let at = HEADER_BYTES + 4; at < message.length; ) {
+  for (let at = HEADER_BYTES + 4; at < message.length;) {
     const kind = message[at++];
     const end = at + message.readInt32LE(at);
     if (kind === 0) command = BSON.deserialize(message.subarray(at, end), { promoteBuffers: true });
