@@ -152,7 +152,9 @@ void Reset(const Napi::CallbackInfo& info) {
   Self(info)->Reset(Id(info));
 }
 
-void RunSoon(const Napi::CallbackInfo& info) { Self(info)->RunSoon(); }
+void RunSoon(const Napi::CallbackInfo& info) {
+  Self(info)->RunSoon();
+}
 
 void SetRef(const Napi::CallbackInfo& info) {
   Self(info)->SetRef(info[0].As<Napi::Boolean>());
