@@ -2,9 +2,10 @@
  * Prints what works: consumer x version of Node x transport, each from a run.
  *
  *     npm run matrix -- [--nodes 20,22,24,26] [--transports tcp,local,rdma] [--only TEXT]
- *                       [--json FILE] [--markdown FILE]
+ *                       [--guest-seconds N] [--json FILE] [--markdown FILE]
  *
- * With --json, cells that the file has already and that are not run now are kept.
+ * With --json, cells that the file has already and that are not run now are kept. All of `rdma` is
+ * one boot of the lab's guest, for so many seconds at most.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -24,7 +25,7 @@ import { pageOf, tableOf } from './table';
 const TIMEOUT_MS = 20_000;
 /** In the guest, where everything may take 25 times as long. */
 const GUEST_TIMEOUT_MS = 150_000;
-const GUEST_TIMEOUT_S = 3000;
+const GUEST_SECONDS = '3000';
 
 const report = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -36,7 +37,11 @@ function show(cell: Cell): void {
 }
 
 /** The same in the lab's guest: it writes the cells as lines. */
-async function runInGuest(options: CellsOptions, onCell: (cell: Cell) => void): Promise<void> {
+async function runInGuest(
+  options: CellsOptions,
+  timeoutSeconds: number,
+  onCell: (cell: Cell) => void,
+): Promise<void> {
   let text = '';
   const stdout = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -51,7 +56,7 @@ async function runInGuest(options: CellsOptions, onCell: (cell: Cell) => void): 
     args: [path.join(__dirname, 'cells.js'), JSON.stringify(options)],
     cpus: 2,
     memoryMebibytes: 4096,
-    timeoutSeconds: GUEST_TIMEOUT_S,
+    timeoutSeconds,
     stdout,
   });
   if (status !== 0) report(`the guest ended with status ${status}: the cells are not complete`);
@@ -63,6 +68,7 @@ async function main(): Promise<void> {
       nodes: { type: 'string', default: '20,22,24,26' },
       transports: { type: 'string', default: transports.join(',') },
       only: { type: 'string', default: '' },
+      'guest-seconds': { type: 'string', default: GUEST_SECONDS },
       json: { type: 'string' },
       markdown: { type: 'string' },
     },
@@ -87,7 +93,7 @@ async function main(): Promise<void> {
     const common = { transport, nodes, only: values.only };
     if (transport === 'rdma') {
       const guest = { ...common, address: '10.77.0.1', timeoutMs: GUEST_TIMEOUT_MS };
-      await runInGuest(guest, onCell);
+      await runInGuest(guest, Number(values['guest-seconds']), onCell);
     } else await runCells({ ...common, address: '127.0.0.1', timeoutMs: TIMEOUT_MS }, onCell);
   }
 

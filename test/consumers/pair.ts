@@ -15,6 +15,8 @@ export interface SocketSeen {
 /** What a side made of a command. */
 interface Answer {
   readonly port?: number;
+  /** Why a server can be reached over TCP only. */
+  readonly reason?: string;
   readonly sockets?: readonly SocketSeen[];
   readonly failed?: { readonly name: string; readonly message: string };
 }
@@ -104,6 +106,8 @@ class Side {
 
 /** What both sides saw of an exchange that went as it should. */
 export interface Exchange {
+  /** Why the server could be reached over TCP only. */
+  readonly reason?: string | undefined;
   readonly client: readonly SocketSeen[];
   /** Empty if the server is no Node program. */
   readonly server: readonly SocketSeen[];
@@ -120,10 +124,10 @@ export class Pair {
 
   /** Server and client under the preload; `target` is the port of what the server passes bytes to. */
   async exchange(consumer: string, target?: number): Promise<Exchange> {
-    const { port } = await this.#server.ask('serve', { consumer, target });
+    const { port, reason } = await this.#server.ask('serve', { consumer, target });
     const { sockets: client = [] } = await this.#client.ask('call', { consumer, port });
     const { sockets: server = [] } = await this.#server.ask('stop');
-    return { client, server };
+    return { reason, client, server };
   }
 
   /** Only the client, with a server that is no Node program. */

@@ -22,7 +22,11 @@ export interface Cell {
 
 type Verdict = Pick<Cell, 'verdict' | 'detail'>;
 
-function judge({ client, server }: Exchange, transport: string, consumer: Consumer): Verdict {
+function judge(
+  { reason, client, server }: Exchange,
+  transport: string,
+  consumer: Consumer,
+): Verdict {
   const sides: [string, readonly SocketSeen[]][] = [['client', client]];
   // That of a database is not ours to ask.
   if (consumer.database === undefined || transport !== 'tcp') sides.push(['server', server]);
@@ -34,8 +38,9 @@ function judge({ client, server }: Exchange, transport: string, consumer: Consum
   if (others.some((socket) => socket.transport !== 'tcp')) {
     return { verdict: 'fails', detail: `sockets on ${JSON.stringify(others)}` };
   }
-  const reasons = new Set(others.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
-  return { verdict: 'tcp', detail: consumer.onTcp ?? [...reasons].join(', ') };
+  const reasons = [reason, ...client.map((socket) => socket.reason)];
+  const known = reasons.filter((each) => each !== undefined);
+  return { verdict: 'tcp', detail: consumer.onTcp ?? [...new Set(known)].join(', ') };
 }
 
 export class Runner {

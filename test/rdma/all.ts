@@ -5,6 +5,7 @@
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
 import t from 'tap';
+import { consumerTests } from './consumers';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
@@ -29,6 +30,7 @@ const groups: Record<string, () => void> = {
   transfers: () => transferTests(lab),
   fairness: () => fairnessTests(lab),
   http: () => httpTests(lab),
+  consumers: () => consumerTests(lab),
   counters: () => countersTests(lab),
   'in-place': () => inPlaceTests(lab),
   scale: scaleTests,

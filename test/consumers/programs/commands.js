@@ -20,8 +20,8 @@ function commandsFor(settings) {
       const accepted = watchAccepted(() => running?.port);
       const { port, stop, isReached } = await serve({ ...settings, target });
       running = { port, stop, accepted };
-      if (settings.transport !== 'tcp' && isReached !== true) await reached(port);
-      return { port };
+      const asksFor = settings.transport !== 'tcp' && isReached !== true;
+      return { port, reason: asksFor ? await reached(port) : undefined };
     },
 
     async call({ consumer, port }) {

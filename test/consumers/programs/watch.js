@@ -32,21 +32,26 @@ function watchConnected(port) {
   };
 }
 
-/** Starts to watch; then waits until it is settled over what the server of a port can be reached. */
+/**
+ * Starts to watch; then waits until it is settled over what the server of a port can be reached, and
+ * gives the reason if that is TCP alone.
+ */
 function watchListen() {
-  const settled = new Set();
+  const settled = new Map();
   let wake = () => undefined;
-  const note = ({ server }) => {
+  const note = ({ server, reason }) => {
     if (server === undefined) return;
-    settled.add(server);
+    settled.set(server, reason?.code);
     wake();
   };
+  const find = (port) => [...settled].find(([server]) => server.address()?.port === port);
   for (const name of ['rdma-net:listen', 'rdma-net:fallback']) subscribe(name, note);
   return async (port) => {
-    while (![...settled].some((server) => server.address()?.port === port)) {
+    let found = find(port);
+    for (; found === undefined; found = find(port))
       await new Promise((resolve) => (wake = resolve));
-    }
     for (const name of ['rdma-net:listen', 'rdma-net:fallback']) unsubscribe(name, note);
+    return found[1];
   };
 }
 
