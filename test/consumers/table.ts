@@ -21,9 +21,11 @@ function groupsOf(cells: readonly Cell[]): Map<string, number[]> {
   return groups;
 }
 
-function cellText(cells: readonly Cell[]): string {
-  if (cells.length === 0) return 'not run';
-  const parts = [...groupsOf(cells)].map(
+function cellText(cells: readonly Cell[], all: readonly number[]): string {
+  const groups = groupsOf(cells);
+  const missing = all.filter((major) => !cells.some(({ node }) => node === major));
+  if (missing.length > 0) groups.set('not run', missing);
+  const parts = [...groups].map(
     ([outcome, nodes]) => `${nodes.sort(byNumber).join(', ')}: ${outcome}`,
   );
   return parts.join('; ');
@@ -33,9 +35,13 @@ function cellText(cells: readonly Cell[]): string {
 export function tableOf(cells: readonly Cell[]): string {
   const names = consumers.map(({ name }) => name);
   const others = cells.map(({ consumer }) => consumer).filter((name) => !names.includes(name));
+  const majors = [...new Set(cells.map(({ node }) => node))];
   const rows = [...names, ...new Set(others)].map((name) => {
     const columns = transports.map((transport) =>
-      cellText(cells.filter((cell) => cell.consumer === name && cell.transport === transport)),
+      cellText(
+        cells.filter((cell) => cell.consumer === name && cell.transport === transport),
+        majors,
+      ),
     );
     return `| ${[name, ...columns].join(' | ')} |`;
   });
