@@ -38,9 +38,9 @@ function judge(
   if (others.some((socket) => socket.transport !== 'tcp')) {
     return { verdict: 'fails', detail: `sockets on ${JSON.stringify(others)}` };
   }
+  // What keeps the server from it keeps the client, too.
   const reasons = [reason, ...client.map((socket) => socket.reason)];
-  const known = reasons.filter((each) => each !== undefined);
-  return { verdict: 'tcp', detail: consumer.onTcp ?? [...new Set(known)].join(', ') };
+  return { verdict: 'tcp', detail: reasons.find((each) => each !== undefined) ?? 'no reason' };
 }
 
 export class Runner {

@@ -9,5 +9,5 @@ const server = http.createServer((request, response) => {
 });
 server.listen(0, process.argv[2], () => {
   const { port } = server.address();
-  reached(port).then(() => process.send({ port }));
+  reached(port).then((reason) => process.send({ port, reason }));
 });

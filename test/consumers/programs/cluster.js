@@ -28,7 +28,8 @@ exports.http = {
       );
       return accepted;
     };
-    return { port: ready[0][0].port, stop, isReached: true };
+    const [{ port, reason }] = ready[0];
+    return { port, reason, stop, isReached: true };
   },
   async call({ address, port }) {
     const pids = new Set();

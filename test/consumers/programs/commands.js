@@ -18,10 +18,10 @@ function commandsFor(settings) {
       const { serve } = await consumerOf(consumer);
       const reached = watchListen();
       const accepted = watchAccepted(() => running?.port);
-      const { port, stop, isReached } = await serve({ ...settings, target });
+      const { port, reason, stop, isReached } = await serve({ ...settings, target });
       running = { port, stop, accepted };
       const asksFor = settings.transport !== 'tcp' && isReached !== true;
-      return { port, reason: asksFor ? await reached(port) : undefined };
+      return { port, reason: asksFor ? await reached(port) : reason };
     },
 
     async call({ consumer, port }) {
