@@ -33,7 +33,8 @@ import {
 import { ReadSide } from './read-side';
 import { Status } from './status';
 import { TcpFace } from './tcp-face';
-import { continueLater, type Carrier, type Continuation, type EventSink } from './transport';
+import { continueLater, deliverAfterEvents, deliverInNextTurn } from './transport';
+import type { Carrier, Continuation, EventSink, NativeReader } from './transport';
 import { WAITS, WriteQueue } from './write-queue';
 
 const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
@@ -46,7 +47,7 @@ const KEEP_ALIVE_S = 7200;
 const KEEP_ALIVE_S_MAX = 32_767;
 
 /** One connection as a handle of `net`. Its methods are those of TCPWrap. */
-export class StreamHandle extends TcpFace implements EventSink, Continuation, Source {
+export class StreamHandle extends TcpFace implements EventSink, Continuation, NativeReader, Source {
   #scope: AsyncResource;
   readonly #id: number;
   readonly #inIpv6: boolean;
@@ -110,7 +111,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
     this.#reads.start();
     this.#updateRetained();
     // Never from inside of this call: net.js does not expect data before it returns.
-    if (this.#reads.hasToDeliver) continueLater(this);
+    this.#deliverLater();
     return 0;
   }
 
@@ -242,11 +243,25 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
       case EventKind.Opened:
         return;
     }
-    this.continueTurn();
+    this.#continue(true);
   }
 
   /** Does everything that can be done now; only from the event loop and in {@link scope}. */
   continueTurn(): void {
+    this.#continue(false);
+  }
+
+  deliverToNative(): void {
+    try {
+      if (this.#reads.hasToDeliverToNative) this.#reads.deliver();
+    } finally {
+      this.#updateRetained();
+      this.#deliverLater();
+    }
+  }
+
+  #continue(isEvent: boolean): void {
+    const isForNative = this.#reads.hasToDeliverToNative;
     try {
       // As libuv does: who reads learns of a broken connection before who writes. If that closes
       // the socket, its writes end when it has closed.
@@ -254,12 +269,19 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, So
       if (mayClose) this.#reads.deliver();
       if (!mayClose || !this.#closed) this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
-      this.#reads.deliver();
+      if (!isForNative) this.#reads.deliver();
     } finally {
       this.#updateRetained();
       // Also after a listener has thrown: its stream goes on, as with TCP.
-      if (this.#reads.hasToDeliver || this.#writes.hasEnded) continueLater(this);
+      if (this.#writes.hasEnded) continueLater(this);
+      if (isForNative && isEvent) deliverAfterEvents(this);
+      else this.#deliverLater();
     }
+  }
+
+  #deliverLater(): void {
+    if (this.#reads.hasToDeliverToNative) deliverInNextTurn(this, this.#carrier);
+    else if (this.#reads.hasToDeliver) continueLater(this);
   }
 
   get [kSource](): TransportName {

@@ -152,8 +152,12 @@ export const KEPT = -1001;
 /** What it returns when all bytes were taken and are not needed any more: no `Sent` follows. */
 export const SENT = -1002;
 
-/** Called on the loop thread with the number of records in {@link Transport.events}. */
-export type EventsCallback = (count: number) => void;
+/**
+ * Called on the loop thread with the number of records in {@link Transport.events}. When it returns
+ * true, or {@link Transport.runSoon} was asked, it is called with 0 from outside of every callback
+ * scope: whatever C++ of Node calls back from there has its ticks and microtasks run at once.
+ */
+export type EventsCallback = (count: number) => boolean;
 
 /** What moves the bytes: RDMA by librdmacm and libibverbs, or shared memory of this host. */
 export type FabricName = 'verbs' | 'local';
@@ -303,6 +307,9 @@ export interface Transport {
 
   /** Whether the transport keeps the event loop alive; it does not at first. */
   setRef(ref: boolean): void;
+
+  /** Has {@link EventsCallback} called with 0 in the next turn of the loop. */
+  runSoon(): void;
 }
 
 export interface Binding {

@@ -66,6 +66,11 @@ export class ReadSide {
     return this.#readable > 0 || this.#ended || this.#failure !== undefined;
   }
 
+  /** Whether C++ of Node is the reader, and there is something for it. */
+  get hasToDeliverToNative(): boolean {
+    return this.#failure === undefined && this.hasToDeliver && this.#isReadByNative();
+  }
+
   start(): void {
     this.#wanted = !this.#over;
   }
@@ -118,6 +123,8 @@ export class ReadSide {
       this.#deliverChunk();
     }
     if (this.#readable > 0 || !this.hasToDeliver) return;
+    // What C++ was given may have to be answered first. From TCP, too, the end is read by itself.
+    if (this.#takenByNative && this.#bytesRead > bytesRead) return;
     this.close();
     if (this.#ended) this.#deliverEnd();
     else this.#deliverFailure();

@@ -82,6 +82,7 @@ class Loopback {
     },
     openError: () => '',
     setRef: () => undefined,
+    runSoon: () => undefined,
   };
 
   readonly carrier: Carrier = {
@@ -111,6 +112,8 @@ function checkStream(): void {
     expect('bytes written', socket.bytesWritten, 11);
     loopback.reply = 'reply';
     handle.handleEvent(EventKind.Readable, -1, 5, 0, 0);
+    // Nobody listens for data, so that it goes through C++.
+    handle.deliverToNative();
     expect('a read', String(socket.read()), 'reply');
     handle.handleEvent(EventKind.Failed, -1, Status.BrokenPipe, 0, 0);
     const { errored } = socket as { errored?: { errno?: unknown } | null };

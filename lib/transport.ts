@@ -51,6 +51,12 @@ export interface Continuation {
   continueTurn(): void;
 }
 
+/** Something whose reader is C++ of Node. */
+export interface NativeReader {
+  /** Hands on what there is to read; called from outside of every callback scope. */
+  deliverToNative(): void;
+}
+
 /** How long the answer of `probe()` holds, in milliseconds. */
 const PROBE_MS = 1000;
 /** How long a transport is left alone after it failed as a whole, in milliseconds. */
@@ -217,7 +223,13 @@ export class FabricTransport implements Carrier {
     this.#blocked = undefined;
   }
 
-  readonly #dispatch = (count: number): void => {
+  readonly #dispatch = (count: number): boolean => {
+    if (count === 0) deliverToReaders();
+    else this.#dispatchEvents(count);
+    return readers.size > 0;
+  };
+
+  #dispatchEvents(count: number): void {
     const { events } = this.native;
     for (let index = 0; index < count; index++) {
       const at = index * EVENT_WORDS;
@@ -235,7 +247,7 @@ export class FabricTransport implements Carrier {
       }
       deliver(sink, kind, id, a, events[at + 3] ?? 0, events[at + 4] ?? 0);
     }
-  };
+  }
 }
 
 export const localTransport = new FabricTransport('local', 'local');
@@ -320,6 +332,39 @@ function continueAll(): void {
     try {
       // eslint-disable-next-line @typescript-eslint/unbound-method -- the second argument binds it
       continuation.scope.runInAsyncScope(continuation.continueTurn, continuation);
+    } catch (error) {
+      throwUncaught(error);
+    }
+    finishDelivery();
+  }
+}
+
+const readers = new Set<NativeReader>();
+
+/**
+ * Lets C++ of Node read when the events of this batch have been delivered. One read may make it call
+ * JavaScript many times, as for the frames of http2, and between two of these calls the program
+ * expects its promises to have gone on, as with TCP: an http2 stream that nobody has begun to read by
+ * the time it is closed is thrown away.
+ */
+export function deliverAfterEvents(reader: NativeReader): void {
+  readers.add(reader);
+}
+
+/** The same in the next turn of the event loop. */
+export function deliverInNextTurn(reader: NativeReader, { native }: Carrier): void {
+  readers.add(reader);
+  native.runSoon();
+}
+
+// Without a scope of our own: C++ brings that of its own object, as it does for TCP.
+function deliverToReaders(): void {
+  const now = [...readers];
+  readers.clear();
+  for (const reader of now) {
+    beginDelivery();
+    try {
+      reader.deliverToNative();
     } catch (error) {
       throwUncaught(error);
     }

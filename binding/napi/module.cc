@@ -159,6 +159,10 @@ void Reset(const Napi::CallbackInfo& info) {
   Self(info)->Reset(Id(info));
 }
 
+void RunSoon(const Napi::CallbackInfo& info) {
+  Self(info)->RunSoon();
+}
+
 void SetRef(const Napi::CallbackInfo& info) {
   Self(info)->SetRef(info[0].As<Napi::Boolean>());
 }
@@ -225,6 +229,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<Retire>("retire");
   add.operator()<Reset>("reset");
   add.operator()<SetRef>("setRef");
+  add.operator()<RunSoon>("runSoon");
   add.operator()<Farewell>("farewell");
   add.operator()<LocalEndpoint>("localEndpoint");
   add.operator()<RemoteEndpoint>("remoteEndpoint");

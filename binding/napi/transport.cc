@@ -219,6 +219,11 @@ void Transport::SetKeepAlive(uint32_t id, uint64_t interval_ms) {
   Watch();
 }
 
+void Transport::RunSoon() {
+  bare_wanted_ = true;
+  pump_.RunSoon();
+}
+
 void Transport::SetRef(bool ref) {
   ref_ = ref;
   Watch();

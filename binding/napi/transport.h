@@ -47,6 +47,8 @@ class Transport final : public stream::ConnectionObserver {
   bool Retire(uint32_t id);
   void Reset(uint32_t id);
   void SetRef(bool ref);
+  /// Calls JavaScript back in the next turn as CallBare does.
+  void RunSoon();
   /// Closes everything and waits, for so long at most, until what was taken has been sent: blocks.
   void Farewell(uint64_t timeout_ms);
 
@@ -130,6 +132,10 @@ class Transport final : public stream::ConnectionObserver {
   void ReportListener(const ListenerNews& news);
   void Send();
   void CallBack(double count);
+  /// Calls JavaScript from outside of every callback scope: what C++ of Node then calls back has
+  /// its ticks and microtasks run at once, as when it reads from libuv's TCP.
+  void CallBare();
+  void ReportException();
   /// Sees to what needs a clock, and to that the clock runs while anything does.
   void Watch();
   void WatchLingering();
@@ -155,6 +161,8 @@ class Transport final : public stream::ConnectionObserver {
   uint64_t listeners_made_ = 0;
   bool ref_ = false;
   bool opened_ = false;
+  /// RunSoon was asked.
+  bool bare_wanted_ = false;
   /// News are handed on already.
   bool delivering_ = false;
   bool ending_ = false;

@@ -20,7 +20,7 @@ constexpr size_t kRecordsOfConnection = 10;
 }  // namespace
 
 void Transport::Deliver() {
-  if (opened_ && !ending_ && news_.empty() && listener_news_.empty()) return;
+  if (opened_ && !ending_ && news_.empty() && listener_news_.empty() && !bare_wanted_) return;
   // At the end of the environment nothing of JavaScript may be touched, not even a scope.
   std::optional<Napi::HandleScope> scope;
   if (!ending_) scope.emplace(env_);
@@ -40,6 +40,7 @@ void Transport::Deliver() {
     }
     Send();
   }
+  if (std::exchange(bare_wanted_, false) && !ending_) CallBare();
   delivering_ = false;
   if (!news_.empty() || !listener_news_.empty()) pump_.RunSoon();
   Watch();
@@ -159,6 +160,19 @@ void Transport::CallBack(double count) {
   // to run JavaScript and before its cleanup hooks, and then this fails, and may.
   napi_make_callback(env_, *async_context_, env_.Global(), on_events_.Value(), 1, &argument,
                      &result);
+  ReportException();
+  bool wants_more = false;
+  if (result != nullptr) napi_get_value_bool(env_, result, &wants_more);
+  if (wants_more) CallBare();
+}
+
+void Transport::CallBare() {
+  napi_value argument = Napi::Number::New(env_, 0);
+  napi_call_function(env_, env_.Global(), on_events_.Value(), 1, &argument, nullptr);
+  ReportException();
+}
+
+void Transport::ReportException() {
   bool pending = false;
   napi_is_exception_pending(env_, &pending);
   if (!pending) return;

@@ -6,6 +6,7 @@
  */
 import t from 'tap';
 import { conformanceTests } from '../conformance/conformance';
+import { consumerTests } from './consumers';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
@@ -31,6 +32,7 @@ const groups: Record<string, () => void> = {
   transfers: () => transferTests(lab),
   fairness: () => fairnessTests(lab),
   http: () => httpTests(lab),
+  consumers: () => consumerTests(lab),
   counters: () => countersTests(lab),
   'in-place': () => inPlaceTests(lab),
   conformance: () => conformanceTests(lab, ['require']),

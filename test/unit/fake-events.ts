@@ -47,8 +47,12 @@ export class FakeEvents {
       this.records.set(record, index * EVENT_WORDS);
     });
     if (this.#queue.length > 0) this.#scheduled ??= setImmediate(this.#flush);
-    if (batch.length > 0) this.#onEvents(batch.length);
+    if (batch.length > 0 && this.#onEvents(batch.length)) this.#onEvents(0);
   };
+
+  runSoon(): void {
+    setImmediate(() => this.#onEvents(0));
+  }
 
   // What was posted before the other side closed the id must not come after.
   #isWanted(kind: number | undefined, id: number | undefined): boolean {

@@ -490,4 +490,8 @@ export class FakeTransport implements Transport {
     // Holds the event loop as an active handle of libuv would.
     if (ref) this.#keepAlive = setInterval(() => undefined, 2 ** 30);
   }
+
+  runSoon(): void {
+    this.#events.runSoon();
+  }
 }
