@@ -30,7 +30,9 @@ interface TlsSocketInside {
 
 /** Whether the socket can be moved to another handle: not once another socket does TLS over it. */
 export function canSwap(socket: Socket, tcp: TcpHandle): boolean {
-  return socket instanceof TLSSocket || !isUnderTls(tcp);
+  // Of a TLS socket, its own TLS is the one that may be.
+  const handle = socket instanceof TLSSocket ? inside(socket)._handle : tcp;
+  return handle === null || !isUnderTls(handle);
 }
 
 /** Swaps the handle; the TCP handle is closed. Before 'connect' is emitted. */
@@ -58,6 +60,7 @@ function swapUnderTls(socket: TLSSocket, handle: StreamHandle): void {
   const tls = socket as unknown as TlsSocketInside;
   const session = tls._handle.getSession();
   const { _undestroy } = Duplex.prototype as unknown as { readonly _undestroy: () => void };
+  const keylogListeners = socket.listenerCount('keylog');
   setOwner(handle, socket);
   // Shadowed, and then not deleted: deleting turns the socket into a slow dictionary.
   tls._undestroy = () => undefined;
@@ -65,6 +68,10 @@ function swapUnderTls(socket: TLSSocket, handle: StreamHandle): void {
     reinitializeHandle(socket, handle);
   } finally {
     tls._undestroy = _undestroy;
+  }
+  // With --tls-keylog Node listens once for each handle.
+  for (const listener of socket.listeners('keylog').slice(keylogListeners)) {
+    socket.removeListener('keylog', listener as (line: Buffer) => void);
   }
   tls.ssl = tls._handle;
   if (session !== undefined) tls._handle.setSession(session);
