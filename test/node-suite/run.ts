@@ -22,6 +22,7 @@ const USAGE = `node dist/test/node-suite/run.js --tests FOLDER [OPTIONS]
   --times N             run each test so often at first (default 1)
   --env NAME=VALUE      set a variable for the tests
   --json FILE           write all results there
+  --verbose             print the output of tests that end otherwise
 `;
 
 interface Result {
@@ -33,6 +34,8 @@ interface Result {
 interface Plan {
   readonly mode: Mode;
   readonly times: number;
+  /** Whether to print what tests printed. */
+  readonly verbose: boolean;
   readonly options: ExecuteOptions;
 }
 
@@ -62,7 +65,7 @@ async function runAll(tests: readonly TestFile[], jobs: number, plan: Plan): Pro
     for (let test = tests[next++]; test !== undefined; test = tests[next++]) {
       const result = await runTest(test, thread, plan);
       results.push(result);
-      if (result.verdict !== 'same') say(result);
+      if (result.verdict !== 'same') say(result, plan);
     }
   };
   await Promise.all(Array.from({ length: jobs }, (_, index) => work(index + 1)));
@@ -73,11 +76,13 @@ function outcomesOf(executions: readonly Execution[]): string {
   return executions.map(({ outcome }) => outcome).join(' ');
 }
 
-function say({ test, runs, verdict }: Result): void {
-  const reason = differences[test.name];
+function say({ test, runs, verdict }: Result, plan: Plan): void {
+  const reason = plan.mode === 'local' ? differences[test.name]?.reason : undefined;
   const note = reason === undefined ? '' : ` (${reason})`;
   const plain = runs.plain.length === 0 ? '' : `; plain: ${outcomesOf(runs.plain)}`;
-  console.log(`${verdict} ${test.name}: ${outcomesOf(runs.inMode)}${plain}${note}`);
+  const isBad = verdict !== 'known' && plan.verbose;
+  const output = isBad ? runs.inMode.map((one) => `\n${one.output}`).join('') : '';
+  console.log(`${verdict} ${test.name}: ${outcomesOf(runs.inMode)}${plain}${note}${output}`);
 }
 
 function summarize(results: readonly Result[]): void {
@@ -107,6 +112,7 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
       times: { ...text, default: '1' },
       env: { ...text, multiple: true, default: [] },
       json: text,
+      verbose: { type: 'boolean', default: false },
     },
   });
   const mode = MODES.find((known) => known === values.mode);
@@ -122,7 +128,7 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
   return {
     tests: findTests(path.resolve(values.tests), new RegExp(values.filter)),
     jobs: Number(values.jobs),
-    plan: { mode, times: Number(values.times), options },
+    plan: { mode, times: Number(values.times), verbose: values.verbose, options },
     json: values.json,
   };
 }
