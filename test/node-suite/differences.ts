@@ -32,12 +32,6 @@ export const differences: Readonly<Record<string, Difference>> = {
   'sequential/test-cluster-send-handle-large-payload': passed,
 
   // Of the moment at which something happens, which TCP does not promise either.
-  'parallel/test-net-error-twice': {
-    reason: 'a large write that the peer does not read ends without an error when the peer closes',
-  },
-  'parallel/test-tls-hello-parser-failure': {
-    reason: 'a large write that the peer does not read ends without an error when the peer closes',
-  },
   'parallel/test-http-pause-no-dump': {
     reason: 'head and body of a request arrive together, so that its end is known at once',
   },
