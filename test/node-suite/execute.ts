@@ -80,9 +80,9 @@ export async function execute(
     },
   });
   closeSync(descriptor);
-  let isLate = false;
+  const clock = { isLate: false };
   const timer = setTimeout(() => {
-    isLate = true;
+    clock.isLate = true;
     endGroup(child.pid);
   }, options.timeoutMs);
   const status = await new Promise<string | number | null>((resolve, reject) => {
@@ -100,7 +100,7 @@ export async function execute(
   if (status === 0) {
     return { outcome: SKIPPED.test(output) ? 'skip' : 'pass', durationMs, output: '' };
   }
-  const outcome = isLate ? 'timeout' : 'fail';
+  const outcome = clock.isLate ? 'timeout' : 'fail';
   return { outcome, durationMs, output: `${output.slice(-OUTPUT_BYTES)}\n[${status}]` };
 }
 

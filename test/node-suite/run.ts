@@ -110,7 +110,7 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
       jobs: { ...text, default: '2' },
       timeout: { ...text, default: '60' },
       times: { ...text, default: '1' },
-      env: { ...text, multiple: true, default: [] },
+      env: { ...text, multiple: true },
       json: text,
       verbose: { type: 'boolean', default: false },
     },
@@ -118,7 +118,9 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
   const mode = MODES.find((known) => known === values.mode);
   if (values.tests === undefined || mode === undefined) throw new Error(USAGE);
   const scratch = mkdtempSync(path.join(tmpdir(), 'node-suite-'));
-  const env = Object.fromEntries(values.env.map((pair) => pair.split(/=(.*)/s).slice(0, 2)));
+  const env = Object.fromEntries(
+    (values.env ?? []).map((pair) => pair.split(/=(.*)/s).slice(0, 2)),
+  );
   const options = {
     node: path.resolve(values.node),
     scratch,

@@ -98,7 +98,7 @@ test('what had to wait for room when the peer closes is EPIPE', async (t) => {
 });
 
 test('a second shutdown does not wait for the first', async (t) => {
-  const { client, server, listener } = await connectedPair({ allowHalfOpen: true } as object);
+  const { client, server, listener } = await connectedPair({ allowHalfOpen: true });
   server.resume();
   client.end();
   await once(client, 'finish');
