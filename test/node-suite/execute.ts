@@ -35,6 +35,12 @@ const OUTPUT_BYTES = 6000;
 const SKIPPED = /^1\.\.0 # Skipped/m;
 
 let serial = 0;
+const running = new Set<number>();
+
+/** Ends all tests that run, with what they started: for a runner that is told to end. */
+export function endAll(): void {
+  for (const pid of running) endGroup(pid);
+}
 
 // By NODE_OPTIONS, so that children and workers have it too.
 function environmentOf(mode: Mode): NodeJS.ProcessEnv {
@@ -80,6 +86,7 @@ export async function execute(
     },
   });
   closeSync(descriptor);
+  if (child.pid !== undefined) running.add(child.pid);
   const clock = { isLate: false };
   const timer = setTimeout(() => {
     clock.isLate = true;
@@ -93,6 +100,7 @@ export async function execute(
   });
   clearTimeout(timer);
   endGroup(child.pid);
+  if (child.pid !== undefined) running.delete(child.pid);
   const output = readFileSync(log, 'utf8');
   rmSync(log);
   rmSync(path.join(options.scratch, `.tmp.${id}`), { recursive: true, force: true });

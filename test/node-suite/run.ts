@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { differences } from './differences';
-import { execute, MODES, type ExecuteOptions, type Execution, type Mode } from './execute';
+import { endAll, execute, MODES, type ExecuteOptions, type Execution, type Mode } from './execute';
 import { isOpen, judge, type Runs, type Verdict } from './judge';
 import { findTests, SUITES, type TestFile } from './test-file';
 
@@ -155,4 +155,10 @@ async function main(): Promise<void> {
   }
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    endAll();
+    process.kill(process.pid, signal);
+  });
+}
 void main();
