@@ -118,14 +118,16 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
   const mode = MODES.find((known) => known === values.mode);
   if (values.tests === undefined || mode === undefined) throw new Error(USAGE);
   const scratch = mkdtempSync(path.join(tmpdir(), 'node-suite-'));
-  const env = Object.fromEntries(
-    (values.env ?? []).map((pair) => pair.split(/=(.*)/s).slice(0, 2)),
-  );
+  const env: Record<string, string> = {};
+  for (const pair of values.env ?? []) {
+    const [name = '', value = ''] = pair.split(/=(.*)/s);
+    env[name] = value;
+  }
   const options = {
     node: path.resolve(values.node),
     scratch,
     timeoutMs: Number(values.timeout) * 1000,
-    env: env as Record<string, string>,
+    env,
   };
   return {
     tests: findTests(path.resolve(values.tests), new RegExp(values.filter)),
