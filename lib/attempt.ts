@@ -29,6 +29,7 @@ import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
 import { inside, type OnConnectComplete } from './internals';
+import { listensHere } from './listener';
 import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
 import { Probe } from './probe';
@@ -182,7 +183,25 @@ export class Attempt implements EventSink {
     if (connectChannel.hasSubscribers) {
       connectChannel.publish({ socket, address, port, transport: transport.name });
     }
-    this.#oncomplete?.call(request, 0, handle, request, true, true);
+    if (transport.name === 'local' && listensHere(port)) this.#completeAfterAccept(handle);
+    else this.#oncomplete?.call(request, 0, handle, request, true, true);
+  }
+
+  // Over TCP a server of this very program has its connection before the client has its own, and
+  // programs that close the server at 'connect' count on that. What the server has to be told comes
+  // to it in the next turn of the event loop.
+  #completeAfterAccept(handle: StreamHandle): void {
+    const { request } = this.#call;
+    const complete = (): void => {
+      // net.js has given up this address meanwhile, and has another handle.
+      if (request.oncomplete === undefined) handle.close();
+      else request.oncomplete.call(request, 0, handle, request, true, true);
+    };
+    this.scope.runInAsyncScope(() => {
+      setImmediate(() => {
+        setImmediate(complete);
+      });
+    });
   }
 
   #onFailed(failure: RdmaError, code?: ReasonCode): void {

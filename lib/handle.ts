@@ -16,12 +16,13 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { closeLater } from './closing';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
-import { RdmaError, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
+import { RdmaError, UV_EBADF, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
 import { kSource, noteSource, type Source } from './info';
-import { ownerOf, streamInternals, type StreamRequest } from './internals';
+import { isUnderTls, ownerOf, streamInternals, type StreamRequest } from './internals';
 import type { TransportName } from './mode';
 import {
   EventKind,
@@ -41,6 +42,14 @@ const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals()
 
 /** How long a closed handle goes on sending what C++ was told to be written, in milliseconds. */
 const LINGER_MS = 30_000;
+
+/**
+ * What C++ is told of a write that has ended before it returns. Any number but 0 means that no end
+ * will be reported, and only negative ones are errors. http2 needs it: while a write is under way it
+ * queues, and a stream that is reset takes its queued response with it. TLS takes every such number
+ * for an error, and has to wait for a later turn, as it does over TCP.
+ */
+const WRITTEN = 1;
 
 /** After how many idle seconds Linux sends keepalives unless told otherwise, and what it takes. */
 const KEEP_ALIVE_S = 7200;
@@ -189,9 +198,13 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
   onwrite(request: StreamRequest, copies: Uint8Array[]): number {
     const handedOver = this.#handedOver;
     this.#handedOver = undefined;
-    if (this.#closed) return UV_ECANCELED;
+    if (this.#closed) return UV_EBADF;
     if (this.#failure !== undefined) return uvErrnoOf(this.#failure.status);
     this.#writes.push(request, handedOver ?? copies, handedOver === undefined);
+    if (handedOver === undefined && !isUnderTls(this)) {
+      const status = this.#writes.takeEndOf(request);
+      if (status !== undefined) return status === 0 ? WRITTEN : status;
+    }
     // Nobody expects the end of a write before the write has returned.
     if (this.#writes.hasEnded) continueLater(this);
     this.#updateRetained();
@@ -199,7 +212,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
   }
 
   onshutdown(request: StreamRequest): number {
-    if (this.#failure !== undefined || this.#closed || !this.#startShutdown()) return UV_ENOTCONN;
+    if (this.#failure !== undefined || this.#closed) return UV_ENOTCONN;
+    // As libuv says of a second one: it would wait for an end that has been reported.
+    if (this.#shutdown !== undefined || this.#shutdownStarted) return UV_ENOTCONN;
+    if (!this.#startShutdown()) return UV_ENOTCONN;
     this.#shutdown = request;
     this.#updateRetained();
     return 0;
@@ -220,7 +236,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
         this.#writes.noteRoom();
         break;
       case EventKind.Sent:
-        this.#writes.noteSent(a);
+        this.#writes.noteSent(a, b);
         break;
       case EventKind.End:
         this.#reads.end();
@@ -315,7 +331,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     chunks: Uint8Array[],
     bytes: number,
   ): StreamRequest | number {
-    const status = this.#closed ? UV_ECANCELED : this.#writes.tryWrite(chunks);
+    const status = this.#closed ? UV_EBADF : this.#writes.tryWrite(chunks);
     if (status !== WAITS) {
       if (status < 0) this.#attachCauseLater();
       streamBaseState[kBytesWritten] = status === 0 ? bytes : 0;
@@ -366,14 +382,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
 
   #close(callback: (() => void) | undefined, abortive: boolean): void {
     if (!this.#closed) this.#closeOnce(abortive);
-    const scope = this.#scope;
-    setImmediate(() => {
-      scope.runInAsyncScope(() => {
-        // As libuv does: what still waits is cancelled before the close callback.
-        this.#finishWrites();
-        this.#finishShutdown(UV_ECANCELED);
-        callback?.call(this);
-      });
+    closeLater(this.#scope, () => {
+      // As libuv does: what still waits is cancelled before the close callback.
+      this.#finishWrites();
+      this.#finishShutdown(UV_ECANCELED);
+      callback?.call(this);
     });
   }
 
@@ -382,10 +395,12 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     const owner = ownerOf(this);
     if (owner !== undefined) noteSource(owner, this);
     this.#closed = true;
+    // The peer of a TCP socket that is closed before it was read is told so by a reset.
+    const unread = this.#reads.hasUnread;
     this.#reads.close();
     this.#writes.cancel(UV_ECANCELED);
     this.#shutdownStarted = true;
-    if (abortive) this.#reset();
+    if (abortive || unread) this.#reset();
     else {
       this.#linger = setTimeout(() => {
         this.#reset();

@@ -209,6 +209,7 @@ interface Symbols {
   owner: symbol;
   asyncId: symbol;
   userBuffer: symbol;
+  bufferGenerator: symbol;
   reinitializeHandle: symbol;
 }
 
@@ -229,6 +230,7 @@ function findSymbols(): Symbols {
       owner: symbolOf(handle, 'owner_symbol'),
       asyncId: symbolOf(socket, 'async_id_symbol'),
       userBuffer: symbolOf(socket, 'kBuffer'),
+      bufferGenerator: symbolOf(socket, 'kBufferGen'),
       reinitializeHandle: symbolOf(net.Socket.prototype, 'kReinitializeHandle'),
     };
   } finally {
@@ -275,11 +277,20 @@ export function isUnderTls(handle: object): boolean {
   return Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
 }
 
-/** Puts a handle into a socket as Node does for the second and later addresses of a host. */
+/**
+ * Puts a handle into a socket as Node does for the second and later addresses of a host. The buffer
+ * of the option `onread` stays: the program is asked for one where it would be over TCP.
+ */
 export function reinitializeHandle(socket: net.Socket, handle: object): void {
-  const method = get(socket, known().reinitializeHandle);
-  const reinitialize = need(method, 'function', 'kReinitializeHandle') as (handle: object) => void;
-  reinitialize.call(socket, handle);
+  const { reinitializeHandle: name, bufferGenerator } = known();
+  const method = need(get(socket, name), 'function', 'kReinitializeHandle');
+  const generator = get(socket, bufferGenerator);
+  Reflect.set(socket, bufferGenerator, null);
+  try {
+    (method as (handle: object) => void).call(socket, handle);
+  } finally {
+    Reflect.set(socket, bufferGenerator, generator);
+  }
 }
 
 /**

@@ -28,6 +28,20 @@ export interface Place {
   readonly inCluster: boolean;
 }
 
+/** Ports at which listeners over shared memory are open in this environment, and how many. */
+const localPorts = new Map<number, number>();
+
+/** Whether a server of this environment can be reached over shared memory at a port. */
+export function listensHere(port: number): boolean {
+  return localPorts.has(port);
+}
+
+function countPort(port: number, change: 1 | -1): void {
+  const count = (localPorts.get(port) ?? 0) + change;
+  if (count > 0) localPorts.set(port, count);
+  else localPorts.delete(port);
+}
+
 /** Follows the TCP handle of its server: opened after it, closed with it. */
 export class Listener implements EventSink {
   readonly scope = new AsyncResource('RDMASERVER');
@@ -77,7 +91,7 @@ export class Listener implements EventSink {
     if (sharing !== Sharing.Member) this.transport.native.close(this.#id);
     else if (this.transport.native.retire(this.#id)) this.#retire();
     this.#id = -1;
-    this.#isOpen = false;
+    this.#setOpen(false);
     noteNotListening(server, this.transport.name, undefined);
   }
 
@@ -103,9 +117,16 @@ export class Listener implements EventSink {
     else if (kind === EventKind.Listening) this.#onListening();
     else if (kind === EventKind.ListenFailed) {
       this.#id = -1;
-      this.#isOpen = false;
+      this.#setOpen(false);
       this.#fail(new RdmaError(a as Status, b, c as DetailKind));
     }
+  }
+
+  #setOpen(open: boolean): void {
+    if (this.#isOpen !== open && this.transport.name === 'local') {
+      countPort(this.#place.port, open ? 1 : -1);
+    }
+    this.#isOpen = open;
   }
 
   #onListening(): void {
@@ -119,7 +140,7 @@ export class Listener implements EventSink {
       this.close();
       return;
     }
-    this.#isOpen = true;
+    this.#setOpen(true);
     noteListening(server, transport);
     debug('%s:%d can be reached over %s', address, port, transport);
     if (listenChannel.hasSubscribers) listenChannel.publish({ server, address, port, transport });

@@ -40,7 +40,8 @@ export const EventKind = {
   /** For connections begun while {@link Transport.isOpen} was false: it is true now. */
   Opened: 12,
   /** Writes in place are complete, their memory is no longer needed: a = how many of those taken by
-   * {@link Transport.writeInPlace}, in order, since the last such event. */
+   * {@link Transport.writeInPlace}, in order, since the last such event; b = how many of these, the
+   * last ones, were not all sent because the peer has closed. */
   Sent: 13,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

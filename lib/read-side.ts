@@ -60,6 +60,11 @@ export class ReadSide {
     return this.#wanted;
   }
 
+  /** Whether bytes have arrived that nobody has read. */
+  get hasUnread(): boolean {
+    return this.#readable > 0 && this.#failure === undefined;
+  }
+
   /** Whether {@link deliver} has something to do. */
   get hasToDeliver(): boolean {
     if (!this.#wanted || this.#over) return false;

@@ -37,7 +37,9 @@ function isTls(socket: Socket): socket is TLSSocket {
 
 /** Whether the socket can be moved to another handle: not once another socket does TLS over it. */
 export function canSwap(socket: Socket, tcp: TcpHandle): boolean {
-  return isTls(socket) || !isUnderTls(tcp);
+  // Of a TLS socket, its own TLS is the one that may be.
+  const handle = isTls(socket) ? inside(socket)._handle : tcp;
+  return handle === null || !isUnderTls(handle);
 }
 
 /** Swaps the handle; the TCP handle is closed. Before 'connect' is emitted. */
@@ -65,6 +67,7 @@ function swapUnderTls(socket: TLSSocket, handle: StreamHandle): void {
   const tls = socket as unknown as TlsSocketInside;
   const session = tls._handle.getSession();
   const { _undestroy } = Duplex.prototype as unknown as { readonly _undestroy: () => void };
+  const keylogListeners = socket.listenerCount('keylog');
   setOwner(handle, socket);
   // Shadowed, and then not deleted: deleting turns the socket into a slow dictionary.
   tls._undestroy = () => undefined;
@@ -72,6 +75,10 @@ function swapUnderTls(socket: TLSSocket, handle: StreamHandle): void {
     reinitializeHandle(socket, handle);
   } finally {
     tls._undestroy = _undestroy;
+  }
+  // With --tls-keylog Node listens once for each handle.
+  for (const listener of socket.listeners('keylog').slice(keylogListeners)) {
+    socket.removeListener('keylog', listener as (line: Buffer) => void);
   }
   tls.ssl = tls._handle;
   if (session !== undefined) tls._handle.setSession(session);

@@ -327,7 +327,12 @@ export function continueLater(continuation: Continuation): void {
 function continueAll(): void {
   const now = [...waiting];
   waiting.clear();
-  for (const continuation of now) {
+  continueEach(now);
+}
+
+/** Calls `continueTurn` of one after the other, as if each had a callback of libuv's for itself. */
+export function continueEach(continuations: readonly Continuation[]): void {
+  for (const continuation of continuations) {
     beginDelivery();
     try {
       // eslint-disable-next-line @typescript-eslint/unbound-method -- the second argument binds it

@@ -82,6 +82,8 @@ export class WriteQueue implements Bell {
   #hasLeft = false;
   #heldBack = false;
   #peerClosed = false;
+  /** While that is sent which had to wait for room. */
+  #hasWaited = false;
   #failure: RdmaError | undefined;
   #gone = false;
 
@@ -170,7 +172,9 @@ export class WriteQueue implements Bell {
   /** There is room again. */
   noteRoom(): void {
     this.#full = false;
+    this.#hasWaited = true;
     this.flush();
+    this.#hasWaited = false;
   }
 
   /** Sends what waits, as far as there is room. */
@@ -189,9 +193,16 @@ export class WriteQueue implements Bell {
     }
   }
 
-  /** @param count writes in place that are complete, since the last call */
-  noteSent(count: number): void {
+  /**
+   * @param count writes in place that are complete, since the last call
+   * @param lost how many of these, the last ones, were not sent to their end
+   */
+  noteSent(count: number, lost = 0): void {
     for (const bytes of this.#inPlaceSizes.splice(0, count)) this.#inPlaceBytes -= bytes;
+    const sent = this.#inPlaceTaken - this.#inPlaceSizes.length - lost;
+    if (lost > 0) {
+      for (const write of this.#unsent) if (write.inPlace > sent) write.status ||= UV_EPIPE;
+    }
     this.#reportSent();
   }
 
@@ -223,6 +234,15 @@ export class WriteQueue implements Bell {
     this.#inPlaceSizes.length = 0;
     this.#inPlaceBytes = 0;
     this.#reportSent();
+  }
+
+  /**
+   * Takes the end of the write that was pushed last, if it has ended already.
+   * @returns 0 or a negative errno, or undefined when it has not
+   */
+  takeEndOf(request: StreamRequest): number | undefined {
+    if (this.#ended[this.#ended.length - 1]?.request !== request) return undefined;
+    return this.#ended.pop()?.status;
   }
 
   /** Takes a write whose end has to be reported. */
@@ -358,7 +378,8 @@ export class WriteQueue implements Bell {
     }
     this.#failure ??= new RdmaError(status);
     if (status !== Status.BrokenPipe) return uvErrnoOf(status);
-    if (this.#peerClosed) return UV_EPIPE;
+    // The rest of a write that did not fit is refused, for the reset is there before there is room.
+    if (this.#peerClosed || this.#hasWaited) return UV_EPIPE;
     // TCP takes what is written after the peer has closed, and learns a moment later from the
     // peer's reset that it was lost. Programs stand on it: they write, then read the end.
     setImmediate(() => {

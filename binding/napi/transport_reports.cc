@@ -96,7 +96,8 @@ void Transport::Report(Connection* connection) {
     if ((news & stream::kNewsWritable) != 0) records_.Add(EventKind::kWritable, id);
     if ((news & stream::kNewsSent) != 0) {
       const auto count = static_cast<int32_t>(connection->TakeSentCount());
-      if (count > 0) records_.Add(EventKind::kSent, id, count);
+      const auto lost = static_cast<int32_t>(connection->TakeLostCount());
+      if (count > 0) records_.Add(EventKind::kSent, id, count, lost);
     }
     if ((news & stream::kNewsShutdownDone) != 0) records_.Add(EventKind::kShutdownDone, id);
     if ((news & stream::kNewsFailed) != 0) {

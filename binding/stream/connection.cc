@@ -98,7 +98,9 @@ void Connection::OnDisconnected() {
 /// The peer has closed in good order: there is nobody to send to any more.
 void Connection::OnPeerGone() {
   peer_end_ = Peer::kDisconnected;
-  sender_.OnPeerGone();
+  // A write of which a part had to wait is not the one that may be lost without a word.
+  lost_write_ = lost_write_ || sender_.writer_waits();
+  lost_count_ += sender_.OnPeerGone();
   receiver_.CopyTheRest();
   if (state_ == State::kClosing) {
     BeginRelease(Event::kDrained);
@@ -290,6 +292,10 @@ void Connection::CheckKeepalive() {
 
 uint32_t Connection::TakeSentCount() {
   return sender_.TakeEnded() + std::exchange(lost_in_place_, 0);
+}
+
+uint32_t Connection::TakeLostCount() {
+  return std::exchange(lost_count_, 0);
 }
 
 Status Connection::Shutdown() {

@@ -98,6 +98,8 @@ class Connection final : public fabric::EndpointEvents {
   void Flush();
   /// Writes in place that ended since the last call.
   uint32_t TakeSentCount();
+  /// How many of these, the last ones, have lost bytes because the peer has closed.
+  uint32_t TakeLostCount();
   /// Whether all that was taken has been sent already, which kNewsSent then need not tell.
   bool TakeSentAtOnce();
   /// Asks the peer's device for a sign of life, if nothing is under way that it must answer anyway.
@@ -196,6 +198,8 @@ class Connection final : public fabric::EndpointEvents {
   std::optional<uint64_t> keepalive_sent_ms_;
   /// Writes in place that went to nobody.
   uint32_t lost_in_place_ = 0;
+  /// Writes in place that have ended without all of their bytes.
+  uint32_t lost_count_ = 0;
   fabric::Failure failure_;
   wire::ConnectData peer_;
 };

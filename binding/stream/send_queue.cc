@@ -112,7 +112,7 @@ void SendQueue::PopComplete() {
   posting_ -= std::min(posting_, complete);
 }
 
-void SendQueue::DropWaiting() {
+uint32_t SendQueue::DropWaiting() {
   ring_.DropWaiting();
   uint32_t dropped = held_.empty() ? 0 : 1;
   held_ = {};
@@ -122,15 +122,19 @@ void SendQueue::DropWaiting() {
     if (pieces_.back().data != nullptr) in_place_--;
     pieces_.pop_back();
   }
+  uint32_t lost = dropped;
   if (!pieces_.empty()) {
-    pieces_.back().end = std::min(pieces_.back().end, posted_);
-    pieces_.back().untold += dropped;
+    Piece& last = pieces_.back();
+    if (last.data != nullptr && last.end > posted_) lost += last.untold;
+    last.end = std::min(last.end, posted_);
+    last.untold += dropped;
   } else {
     ended_ += dropped;
   }
   written_ = posted_;
   posting_ = std::min(posting_, pieces_.size());
   PopComplete();
+  return lost;
 }
 
 uint32_t SendQueue::TakeEnded() {

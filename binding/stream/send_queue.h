@@ -65,8 +65,9 @@ class SendQueue {
   Message Post(uint32_t bytes_max);
   /// The oldest `bytes` posted are complete.
   void Complete(uint64_t bytes);
-  /// Forgets what waits: it will never be posted.
-  void DropWaiting();
+  /// Forgets what waits: it will never be posted. Returns how many writes in place, and held ones,
+  /// have lost bytes: the last ones.
+  uint32_t DropWaiting();
   /// Writes in place, and held ones, whose memory is no longer needed, in order; counted once.
   [[nodiscard]] bool has_ended() const { return ended_ > 0; }
   uint32_t TakeEnded();

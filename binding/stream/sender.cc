@@ -152,10 +152,11 @@ bool Sender::awaits_sent() const {
          (queue_.waiting_bytes() > 0 && !outbox_->has_data_room());
 }
 
-void Sender::OnPeerGone() {
+uint32_t Sender::OnPeerGone() {
   corked_ = false;
-  queue_.DropWaiting();
+  const uint32_t lost = queue_.DropWaiting();
   queue_.EndAll();
+  return lost;
 }
 
 }  // namespace rdma_net::stream

@@ -61,6 +61,8 @@ class Sender {
   [[nodiscard]] bool can_copy(size_t bytes) const;
   /// Whether a writer that was cut short should be asked again; true once.
   bool TakeRoom();
+  /// Whether a writer was cut short, and has not been asked again.
+  [[nodiscard]] bool writer_waits() const { return writer_waits_; }
   /// Whether somebody waits until more of what was posted is complete.
   [[nodiscard]] bool awaits_sent() const;
   /// Writes in place that came to an end.
@@ -71,8 +73,9 @@ class Sender {
   void Tidy() { GiveMemory(); }
   uint32_t TakeEnded() { return queue_.TakeEnded(); }
 
-  /// Nobody is there any more to send to.
-  void OnPeerGone();
+  /// Nobody is there any more to send to. Returns how many of the writes in place, and held ones,
+  /// that end with it have lost bytes: the last ones.
+  uint32_t OnPeerGone();
   /// Forgets all memory: after the endpoint was released.
   void Clear() { queue_ = {}; }
 

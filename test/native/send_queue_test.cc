@@ -137,7 +137,7 @@ TEST("send queue: what is dropped, or goes to nobody, ends once") {
   q.InPlace(10);
   q.InPlace(10);
   q.Post(12);
-  q.queue.DropWaiting();
+  CHECK(q.queue.DropWaiting() == 2);
   CHECK(q.queue.waiting_bytes() == 0);
   CHECK(q.queue.TakeEnded() == 0);
   q.queue.EndAll();

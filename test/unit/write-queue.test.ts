@@ -1,4 +1,5 @@
 import t from 'tap';
+import { UV_EPIPE } from '../../lib/errors';
 import { KEPT, NOT_IN_PLACE, type Transport } from '../../lib/native';
 import { WAITS, WriteQueue } from '../../lib/write-queue';
 
@@ -82,6 +83,24 @@ t.test('a write that was kept to be copied ends with Sent, whole', (t) => {
   t.equal(writes.unsentBytes, 0);
   t.end();
 });
+
+t.test(
+  'writes that lost bytes because the peer has closed are EPIPE, and those before not',
+  (t) => {
+    const { writes } = queue();
+    for (const name of ['sent', 'lost', 'lost too']) {
+      t.equal(writes.tryWrite([large]), WAITS);
+      writes.push({ name }, [large], false);
+    }
+    writes.noteSent(3, 2);
+    t.strictSame(ended(writes), [
+      ['sent', 0],
+      ['lost', UV_EPIPE],
+      ['lost too', UV_EPIPE],
+    ]);
+    t.end();
+  },
+);
 
 t.test('what is canceled ends at once, unless its memory may still be read', (t) => {
   const { writes, room } = queue();
