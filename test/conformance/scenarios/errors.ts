@@ -114,13 +114,7 @@ export const errors: Scenarios = {
     const lane = stage.lane('server');
     const attempts: unknown[][] = [
       ...[[-1], [65_536], ['no/such/folder/at/all'], [{}], [{ port: 'x' }], [{ port: -1 }]],
-      ...[
-        [{ fd: -1 }],
-        [true],
-        [{ port: 0, signal: 1 }],
-        [{ port: 1, path: 'x' }],
-        [{ port: NaN }],
-      ],
+      ...[[{ fd: -1 }], [true], [{ port: 0, signal: 1 }], [{ port: NaN }]],
     ];
     for (const values of attempts) {
       lane.try(`listen ${JSON.stringify(values)}`, () => {
