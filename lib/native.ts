@@ -254,6 +254,12 @@ export interface Transport {
     registration: number,
   ): number;
 
+  /**
+   * Frees the memory of an ArrayBuffer that nobody else has, which is detached then: sooner than
+   * collection would.
+   */
+  free(buffer: ArrayBufferLike): void;
+
   /** Sends what `write` held back for more. */
   flush(id: number): void;
 

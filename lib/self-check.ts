@@ -67,6 +67,7 @@ class Loopback {
     setReadInPlace: () => undefined,
     writeInPlace: () => NOT_IN_PLACE,
     flush: () => undefined,
+    free: () => undefined,
     register: () => 0,
     unregister: () => undefined,
     setKeepAlive: () => undefined,

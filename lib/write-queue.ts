@@ -14,6 +14,9 @@ import { Status } from './status';
  */
 const SEND_BUFFER_BYTES = 1024 * 1024;
 
+/** Copies of C++ that have been sent are freed at once if they are so large: smaller ones are cheap. */
+const FREED_BYTES_MIN = 4096;
+
 /** Result of {@link WriteQueue.tryWrite}: give the same chunks to {@link WriteQueue.push}. */
 export const WAITS = 1;
 
@@ -264,8 +267,18 @@ export class WriteQueue implements Bell {
   }
 
   #finish(write: PendingWrite): void {
+    if (write.owned) this.#free(write.chunks);
     this.#unsent.push(write);
     this.#reportSent();
+  }
+
+  // Left to collection they grow the heap by what is sent in between, which the C library then gives
+  // back to the kernel, page by page, and takes again.
+  #free(copies: readonly Uint8Array[]): void {
+    for (const { buffer, byteLength } of copies) {
+      const isWhole = byteLength === buffer.byteLength;
+      if (isWhole && byteLength >= FREED_BYTES_MIN) this.#transport.free(buffer);
+    }
   }
 
   #reportSent(): void {

@@ -124,6 +124,10 @@ Napi::Value WriteInPlace(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), result);
 }
 
+void Free(const Napi::CallbackInfo& info) {
+  if (info[0].IsArrayBuffer()) info[0].As<Napi::ArrayBuffer>().Detach();
+}
+
 void Flush(const Napi::CallbackInfo& info) {
   Connection* connection = Self(info)->connection(Id(info));
   if (connection != nullptr) connection->Flush();
@@ -221,6 +225,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<SetReadInPlace>("setReadInPlace");
   add.operator()<WriteInPlace>("writeInPlace");
   add.operator()<Flush>("flush");
+  add.operator()<Free>("free");
   add.operator()<Register>("register");
   add.operator()<Unregister>("unregister");
   add.operator()<SetKeepAlive>("setKeepAlive");

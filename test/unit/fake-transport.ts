@@ -341,6 +341,10 @@ export class FakeTransport implements Transport {
     return Status.Ok;
   }
 
+  free(buffer: ArrayBufferLike): void {
+    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+  }
+
   flush(id: number): void {
     this.flushes++;
     this.#wire.send(this.#open(id));

@@ -20,6 +20,7 @@ function queue(): { writes: WriteQueue; room: (isThere: boolean) => void } {
       return buffer.byteLength === 100 * KIB ? take(length) : NOT_IN_PLACE;
     },
     flush: () => undefined,
+    free: (buffer) => void structuredClone(buffer, { transfer: [buffer as ArrayBuffer] }),
     register: () => 0,
   } as Partial<Transport> as Transport;
   return { writes: new WriteQueue(transport, 1), room: (isThere) => (hasRoom = isThere) };
@@ -102,6 +103,32 @@ t.test(
   },
 );
 
+t.test('copies of C++ are freed when they have been taken, and nothing else is', (t) => {
+  const { writes, room } = queue();
+  const [copy, waiting, ofProgram] = [1, 2, 3].map(() => new Uint8Array(16 * KIB));
+  const part = new Uint8Array(new ArrayBuffer(32 * KIB), 0, 16 * KIB);
+  if (copy === undefined || waiting === undefined || ofProgram === undefined) throw new Error();
+  writes.push({ name: 'copy' }, [copy, part], true);
+  t.equal(copy.byteLength, 0);
+  t.equal(part.byteLength, 16 * KIB, 'somebody may have the rest of the ArrayBuffer');
+  room(false);
+  t.equal(writes.tryWrite([ofProgram]), WAITS);
+  writes.push({ name: 'program' }, [ofProgram], false);
+  writes.push({ name: 'waiting' }, [waiting], true);
+  t.equal(waiting.byteLength, 16 * KIB);
+  room(true);
+  writes.noteRoom();
+  t.equal(waiting.byteLength, 0);
+  t.equal(ofProgram.byteLength, 16 * KIB);
+  t.strictSame(ended(writes), [
+    ['copy', 0],
+    // C++ was told before it was sent.
+    ['waiting', 0],
+    ['program', 0],
+  ]);
+  t.end();
+});
+
 t.test('what is canceled ends at once, unless its memory may still be read', (t) => {
   const { writes, room } = queue();
   writes.tryWrite([large]);
@@ -128,11 +155,11 @@ t.test('what is canceled ends at once, unless its memory may still be read', (t)
 
 t.test('copies that C++ made are never sent in place, and may end before they are sent', (t) => {
   const { writes, room } = queue();
-  writes.push({ name: 'copied' }, [large], true);
+  writes.push({ name: 'copied' }, [large.slice()], true);
   t.strictSame(ended(writes), [['copied', 0]]);
   t.equal(writes.unsentBytes, 0);
   room(false);
-  writes.push({ name: 'waits' }, [large], true);
+  writes.push({ name: 'waits' }, [large.slice()], true);
   t.strictSame(ended(writes), [['waits', 0]]);
   t.equal(writes.pendingBytes, 100 * KIB);
   writes.cancel(CANCELED);
