@@ -14,6 +14,7 @@ import {
   listenTcp,
   portOf,
   readAll,
+  tick,
   transportOf,
   turn,
   until,
@@ -22,12 +23,6 @@ import type { FakeTransport } from './fake-transport';
 
 const binding = fakeRdma();
 let rdma: FakeTransport;
-
-function tick(): Promise<void> {
-  return new Promise((resolve) => {
-    process.nextTick(resolve);
-  });
-}
 
 interface ErrorWithCause extends NodeJS.ErrnoException {
   cause?: { code?: string };
