@@ -18,17 +18,12 @@ import {
   transportOf,
   turn,
   until,
+  type ErrorWithCause,
 } from './support';
 import type { FakeTransport } from './fake-transport';
 
 const binding = fakeRdma();
 let rdma: FakeTransport;
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string };
-  address?: string;
-  port?: number;
-}
 
 t.before(async () => {
   const server = net.createServer();
