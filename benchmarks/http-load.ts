@@ -1,6 +1,7 @@
 /**
- * Loads an http server with autocannon, after a second to warm up, and prints one line of JSON, a {@link LoadResult}. Under the
- * preload it goes over RDMA where it can; it contains no mention of it but for counting.
+ * Loads an http server with autocannon, after a second to warm up, and prints one line of JSON, a
+ * {@link LoadResult}. Under the preload it goes over RDMA where it can; it contains no mention of it
+ * but for counting.
  *
  *     node --require rdma-net/preload dist/benchmarks/http-load.js URL CONNECTIONS SECONDS
  */

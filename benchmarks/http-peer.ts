@@ -5,8 +5,9 @@
  *     node http-peer.js server ADDRESS [KEY CERTIFICATE]   says its ports; GET /N answers N bytes
  *     node http-peer.js client
  *
- * Each line of the client's input is a {@link Load} or a {@link Churn} to do, each line of the server's an empty object,
- * which asks for what it has spent so far. Each line of output is a {@link HttpSaying}.
+ * Each line of the client's input is a {@link Load} or a {@link Churn} to do, each line of the
+ * server's an empty object, which asks for what it has spent so far. Each line of output is a
+ * {@link HttpSaying}.
  */
 import autocannon from 'autocannon';
 import { subscribe } from 'node:diagnostics_channel';

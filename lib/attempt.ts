@@ -25,7 +25,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import { connectChannel, debug, failureChannel } from './diagnostics';
 import type { ConnectCall, Dial, Dialed } from './dial';
-import { RdmaError, attachCause, uvErrnoOf, type RdmaUnavailableError } from './errors';
+import { RdmaError, attachCauses, uvErrnoOf, type RdmaUnavailableError } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
 import { inside, type OnConnectComplete } from './internals';
@@ -34,6 +34,7 @@ import { settings } from './mode';
 import { EventKind, type DetailKind } from './native';
 import { Probe } from './probe';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
+import { setOnComplete, watchRequest } from './request';
 import { Status } from './status';
 import { canSwap, swapHandle } from './swap';
 import type { EventSink, FabricTransport } from './transport';
@@ -102,7 +103,10 @@ export class Attempt implements EventSink {
 
   /** @returns 0, as the method that was caught */
   start(): number {
-    this.#watchRequest();
+    watchRequest(this.#call.request, this.#onTcpComplete, (value) => {
+      this.#abandon();
+      setOnComplete(this.#call.request, value);
+    });
     this.#call.socket.on('close', this.#onSocketClose);
     this.#begin();
     return 0;
@@ -177,7 +181,7 @@ export class Attempt implements EventSink {
     // Closing the TCP handle completes its request, and to net.js that has been complete for long.
     const tcpRuns = this.#state === 'held' && this.#tcpFailure === undefined;
     this.#finish();
-    if (tcpRuns) this.#setOnComplete(noop);
+    if (tcpRuns) setOnComplete(request, noop);
     swapHandle(socket, tcp, handle);
     debug('%s:%d connected over %s', address, port, transport.name);
     if (connectChannel.hasSubscribers) {
@@ -374,44 +378,7 @@ export class Attempt implements EventSink {
     this.#state = 'done';
     clearTimeout(this.#timer);
     this.#call.socket.removeListener('close', this.#onSocketClose);
-    this.#setOnComplete(this.#oncomplete);
+    setOnComplete(this.#call.request, this.#oncomplete);
     if (this.#referenced) this.#transport.release();
   }
-
-  // net.js gives up an attempt (happy eyeballs, 250 ms) by closing the handle and taking away
-  // `oncomplete`. Nothing else tells us, and the connection must not go on without its socket.
-  #watchRequest(): void {
-    Object.defineProperty(this.#call.request, 'oncomplete', {
-      configurable: true,
-      enumerable: true,
-      get: () => this.#onTcpComplete,
-      set: (value: OnConnectComplete | undefined) => {
-        this.#abandon();
-        this.#setOnComplete(value);
-      },
-    });
-  }
-
-  #setOnComplete(value: OnConnectComplete | undefined): void {
-    Object.defineProperty(this.#call.request, 'oncomplete', {
-      configurable: true,
-      enumerable: true,
-      writable: true,
-      value,
-    });
-  }
-}
-
-/** With several addresses, net.js gives one error for all of them that holds one for each. */
-export function attachCauses(error: unknown, call: ConnectCall, cause: Error): void {
-  if (error instanceof AggregateError) {
-    for (const one of error.errors as unknown[]) {
-      if (isErrorOf(one, call)) attachCause(one, cause);
-    }
-  } else attachCause(error, cause);
-}
-
-function isErrorOf(error: unknown, call: ConnectCall): boolean {
-  const { address, port } = error as { address?: unknown; port?: unknown };
-  return address === call.address && port === call.port;
 }

@@ -2,10 +2,10 @@
 
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { Attempt, attachCauses } from './attempt';
+import { Attempt } from './attempt';
 import { failureChannel } from './diagnostics';
 import { Dial, type ConnectCall } from './dial';
-import { uvErrnoOf } from './errors';
+import { attachCauses, uvErrnoOf } from './errors';
 import { noteFallback } from './info';
 import { settings } from './mode';
 import { PeerMemory } from './peers';

@@ -136,3 +136,23 @@ export function attachCause(error: unknown, cause: Error): void {
     configurable: true,
   });
 }
+
+/** What an error of net tells of the peer. */
+interface Peer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** With several addresses, net.js gives one error for all of them that holds one for each. */
+export function attachCauses(error: unknown, peer: Peer, cause: Error): void {
+  if (error instanceof AggregateError) {
+    for (const one of error.errors as unknown[]) {
+      if (isErrorOf(one, peer)) attachCause(one, cause);
+    }
+  } else attachCause(error, cause);
+}
+
+function isErrorOf(error: unknown, peer: Peer): boolean {
+  const { address, port } = error as { address?: unknown; port?: unknown };
+  return address === peer.address && port === peer.port;
+}

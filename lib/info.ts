@@ -196,6 +196,12 @@ export function transportOf(socket: net.Socket): TransportName | undefined {
   return handle === undefined && wasAcceptedOverTcp(socket) ? 'tcp' : undefined;
 }
 
+/** Whether a socket has another handle in the place of TCP's. */
+export function isBesideTcp(socket: net.Socket): boolean {
+  const transport = transportOf(socket);
+  return transport === 'rdma' || transport === 'local';
+}
+
 function socketInfo(socket: net.Socket): SocketInfo {
   const inner = innerSocket(socket);
   if (inner !== undefined) return socketInfo(inner);

@@ -6,7 +6,7 @@
 import net from 'node:net';
 import { debug } from './diagnostics';
 import { uvErrnoOf } from './errors';
-import { defineTransport, setGlobalReason } from './info';
+import { defineTransport, isBesideTcp, setGlobalReason } from './info';
 import {
   inside,
   ownerOf,
@@ -198,10 +198,8 @@ function catchReset(): void {
     typeof prototype.resetAndDestroy | undefined;
   if (original === undefined) throw new Error('net.Socket has no resetAndDestroy');
   prototype.resetAndDestroy = function resetAndDestroy(this: net.Socket): net.Socket {
-    const isOurs = this.transport === 'rdma' || this.transport === 'local';
-    if (!isOurs || this.destroyed || !('reset' in (inside(this)._handle ?? {}))) {
-      return original.call(this);
-    }
+    const canReset = !this.destroyed && 'reset' in (inside(this)._handle ?? {});
+    if (!isBesideTcp(this) || !canReset) return original.call(this);
     inside(this)._reset();
     return this;
   };

@@ -243,8 +243,8 @@ export interface Transport {
    * no harm.
    * @param registration what {@link register} returned for the ArrayBuffer of `source`, or 0
    * @returns `length` when taken, 0 when there is no room (`Writable` follows),
-   *   {@link KEPT} when taken to be copied, {@link SENT} when sent at once, {@link NOT_IN_PLACE} when they may as well be copied at once, or cannot be kept, or a negated
-   *   {@link Status}
+   *   {@link KEPT} when taken to be copied, {@link SENT} when sent at once, {@link NOT_IN_PLACE} when
+   *   they may as well be copied at once, or cannot be kept, or a negated {@link Status}
    */
   writeInPlace(
     id: number,

@@ -7,6 +7,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
+import { isBesideTcp } from './info';
 import { inside, serverInside } from './internals';
 import { settings } from './mode';
 
@@ -65,11 +66,7 @@ function guard(target: Target, onPassing: OnPassing): void {
     const passes = server instanceof net.Server && serverInside(server)._handle !== null;
     if (passes && settings.mode !== 'require') onPassing(server);
     // What is no handle at all makes Node throw what it throws for those that cannot be sent.
-    return send.call(this, message, isOurs(handle) ? {} : handle, ...rest);
+    const cannotBeSent = handle instanceof net.Socket && isBesideTcp(handle);
+    return send.call(this, message, cannotBeSent ? {} : handle, ...rest);
   };
-}
-
-function isOurs(handle: object): boolean {
-  if (!(handle instanceof net.Socket)) return false;
-  return handle.transport === 'rdma' || handle.transport === 'local';
 }

@@ -1,6 +1,6 @@
 /**
- * Why a socket or server is on TCP, or lacks one of the other transports: the closed list. Programs may compare codes; a code never
- * changes its meaning, and new ones are only added in minor versions.
+ * Why a socket or server is on TCP, or lacks one of the other transports: the closed list. Programs
+ * may compare codes; a code never changes its meaning, and new ones are only added in minor versions.
  */
 
 import { Status } from './status';
@@ -164,7 +164,7 @@ export const reasons = {
   },
   'handle-passing': {
     text: 'The server, or sockets of it, may be passed to another process.',
-    fix: 'Create the server without pauseOnConnect.',
+    fix: 'Create the server without pauseOnConnect, and send neither it nor its sockets.',
   },
   'ipv6-only': { text: 'An RDMA listener on :: cannot be limited to IPv6.', fix: '' },
 } as const satisfies Record<string, ReasonEntry>;

@@ -5,17 +5,16 @@
  *
  * With LOCAL_OVER=tcp everything is plain TCP, which tells whether a test itself is right.
  */
-import t from 'tap';
 import { countersTests } from '../rdma/counters';
 import { environmentTests } from '../rdma/environments';
 import { fairnessTests } from '../rdma/fairness';
 import { fallbackTests } from '../rdma/fallback';
+import { runGroups } from '../rdma/groups';
 import { httpTests } from '../rdma/http';
 import { inPlaceTests } from '../rdma/in-place';
 import { loopDelayTests } from '../rdma/loop-delay';
 import { here } from '../rdma/place';
 import { raceTests } from '../rdma/races';
-import { killLeftovers } from '../rdma/program';
 import { transferTests } from '../rdma/transfers';
 import { addressTests } from './addresses';
 import { clusterTests } from './cluster';
@@ -57,14 +56,4 @@ const groups: Record<string, () => void> = {
   users: onlyLocal(() => userTests(place)),
 };
 
-t.setTimeout(0);
-t.afterEach(killLeftovers);
-
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(groups, name));
-if (unknown.length > 0) {
-  throw new Error(`no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
-}
-for (const [name, tests] of Object.entries(groups)) {
-  if (wanted.length === 0 || wanted.includes(name)) tests();
-}
+runGroups(groups);

@@ -4,7 +4,6 @@
  *
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
-import t from 'tap';
 import { conformanceTests } from '../conformance/conformance';
 import { consumerTests } from './consumers';
 import { countersTests } from './counters';
@@ -13,6 +12,7 @@ import { deviceLossTests } from './device-loss';
 import { environmentTests } from './environments';
 import { fairnessTests } from './fairness';
 import { fallbackTests, missingRdmaTests } from './fallback';
+import { runGroups } from './groups';
 import { hostileTests } from './hostile';
 import { httpTests } from './http';
 import { inPlaceTests } from './in-place';
@@ -21,7 +21,6 @@ import { keepaliveTests } from './keepalive';
 import { limitsTests } from './limits';
 import { loopDelayTests } from './loop-delay';
 import { lab } from './place';
-import { killLeftovers } from './program';
 import { networkRaceTests, raceTests } from './races';
 import { scaleTests } from './scale';
 import { transferTests } from './transfers';
@@ -57,14 +56,4 @@ const groups: Record<string, () => void> = {
 // Both ends of most tests are in one guest: shared memory would be faster, and is not meant here.
 process.env.RDMA_NET_TRANSPORTS = 'rdma';
 
-t.setTimeout(0);
-t.afterEach(killLeftovers);
-
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(groups, name));
-if (unknown.length > 0) {
-  throw new Error(`no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}`);
-}
-for (const [name, tests] of Object.entries(groups)) {
-  if (wanted.length === 0 || wanted.includes(name)) tests();
-}
+runGroups(groups);

@@ -22,17 +22,12 @@ import {
   transportOf,
   turn,
   until,
+  type ErrorWithCause,
 } from './support';
 import type { Answer, FakeTransport } from './fake-transport';
 
 const binding = fakeRdma();
 let rdma: FakeTransport;
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string };
-  address?: string;
-  port?: number;
-}
 
 function test(name: string, body: (t: Test) => Promise<void>): void {
   void t.test(name, async (t) => {

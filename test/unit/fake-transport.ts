@@ -1,7 +1,7 @@
 /**
- * RDMA or shared memory in memory: an implementation of the native contract (lib/native.ts) whose connections are
- * pairs of bounded buffers in this process. Events come from setImmediate, in batches, never from
- * inside of a call. What can go wrong can be injected.
+ * RDMA or shared memory in memory: an implementation of the native contract (lib/native.ts) whose
+ * connections are pairs of bounded buffers in this process. Events come from setImmediate, in
+ * batches, never from inside of a call. What can go wrong can be injected.
  */
 
 import {

@@ -14,26 +14,16 @@ import {
   listenTcp,
   portOf,
   readAll,
+  tick,
   transportOf,
   turn,
   until,
+  type ErrorWithCause,
 } from './support';
 import type { FakeTransport } from './fake-transport';
 
 const binding = fakeRdma();
 let rdma: FakeTransport;
-
-function tick(): Promise<void> {
-  return new Promise((resolve) => {
-    process.nextTick(resolve);
-  });
-}
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string };
-  address?: string;
-  port?: number;
-}
 
 t.before(async () => {
   const server = net.createServer();

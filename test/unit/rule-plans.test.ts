@@ -19,13 +19,10 @@ import {
   readAll,
   serverTls,
   until,
+  type ErrorWithCause,
 } from './support';
 
 const binding = fakeTransports();
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string; reason?: { code: string; detail: string } };
-}
 
 /** A server at an address of this host that says over what each connection came. */
 async function serve(server: net.Server, transports: string[]): Promise<number> {

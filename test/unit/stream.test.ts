@@ -18,13 +18,10 @@ import {
   transportOf,
   turn,
   until,
+  type ErrorWithCause,
 } from './support';
 
 const binding = fakeRdma();
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string; detail?: number };
-}
 
 const half = { allowHalfOpen: true };
 

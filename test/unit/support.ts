@@ -12,6 +12,18 @@ import { useBinding } from '../../lib/transport';
 import { FakeBinding } from './fake-binding';
 import type { FakeTransport } from './fake-transport';
 
+/** An error as those of net, with what RDMA said. */
+export interface ErrorWithCause extends NodeJS.ErrnoException {
+  address?: string;
+  port?: number;
+  cause?: {
+    code?: string;
+    message?: string;
+    detail?: number;
+    reason?: { code: string; detail: string };
+  };
+}
+
 /** RDMA in memory for all sockets of this process; the transport is made at the first connection. */
 export function fakeRdma(): FakeBinding {
   const binding = new FakeBinding();

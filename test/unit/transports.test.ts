@@ -20,15 +20,12 @@ import {
   readAll,
   turn,
   until,
+  type ErrorWithCause,
 } from './support';
 
 const binding = fakeTransports();
 let local: FakeTransport;
 let rdma: FakeTransport;
-
-interface ErrorWithCause extends NodeJS.ErrnoException {
-  cause?: { code?: string; message?: string };
-}
 
 function made(transport: FakeTransport | undefined): FakeTransport {
   if (transport === undefined) throw new Error('the transport is not there');

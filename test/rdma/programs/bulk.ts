@@ -8,7 +8,7 @@
  */
 import net from 'node:net';
 import { info } from '../../../lib/index';
-import { listen, say, sayWhenListening } from './said';
+import { listen, say, serveUntilEnd } from './said';
 
 const [role, address = '', bytes, port] = process.argv.slice(2);
 const total = Number(bytes);
@@ -113,12 +113,7 @@ if (role === 'send') {
     socket.resume();
     send(socket);
   });
-  sayWhenListening(server);
-  server.listen(0, address);
-  listen(
-    () => undefined,
-    () => server.close(),
-  );
+  serveUntilEnd(server, address);
 } else {
   if (role === 'onread') receiveByOnread();
   else receiveByEvents();

@@ -10,7 +10,7 @@
 import net from 'node:net';
 import { info } from '../../../lib/index';
 import { HEADER_BYTES, UNCHECKED, patternAt, Random } from './in-place-pattern';
-import { listen, say, sayWhenListening } from './said';
+import { say, serveUntilEnd } from './said';
 
 const [address = '', messages, seed] = process.argv.slice(2);
 const BYTES_MAX = 160 * 1024;
@@ -139,9 +139,4 @@ const server = net.createServer((socket) => {
   socket.resume();
   send(socket);
 });
-sayWhenListening(server);
-server.listen(0, address);
-listen(
-  () => undefined,
-  () => server.close(),
-);
+serveUntilEnd(server, address);

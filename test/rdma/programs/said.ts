@@ -25,6 +25,16 @@ export function listen(onCommand: (command: string) => void, onEnd: () => void):
   process.stdin.on('end', onEnd);
 }
 
+/** Listens, says so, and closes the server when the test has no more commands. */
+export function serveUntilEnd(server: Server, address: string): void {
+  sayWhenListening(server);
+  server.listen(0, address);
+  listen(
+    () => undefined,
+    () => server.close(),
+  );
+}
+
 /** Says `listening` when it is known whether the server can be reached over more than TCP. */
 export function sayWhenListening(server: Server): void {
   const port = (): number => (server.address() as AddressInfo).port;

@@ -1,7 +1,8 @@
 /**
  * Connects to addresses where nobody answers, to each over TCP and then over RDMA, and says the
  * longest time that the event loop was blocked meanwhile, in milliseconds; first to one that
- * answers, so that libraries and code are loaded. Arguments: the address that answers, its port, those that do not.
+ * answers, so that libraries and code are loaded. Arguments: the address that answers, its port,
+ * those that do not.
  */
 import { once } from 'node:events';
 import net from 'node:net';
