@@ -269,7 +269,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
 
   deliverToNative(): void {
     try {
-      if (this.#reads.hasToDeliverToNative) this.#reads.deliver();
+      if (this.#reads.hasToDeliverToNative) this.#reads.deliver(true);
     } finally {
       this.#updateRetained();
       this.#deliverLater();
@@ -282,10 +282,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
       // As libuv does: who reads learns of a broken connection before who writes. If that closes
       // the socket, its writes end when it has closed.
       const mayClose = this.#failure !== undefined && !this.#closed;
-      if (mayClose) this.#reads.deliver();
+      if (mayClose) this.#reads.deliver(true);
       if (!mayClose || !this.#closed) this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
-      if (!isForNative) this.#reads.deliver();
+      if (!isForNative) this.#reads.deliver(!isEvent);
     } finally {
       this.#updateRetained();
       // Also after a listener has thrown: its stream goes on, as with TCP.

@@ -117,8 +117,11 @@ export class ReadSide {
     this.#failure = failure;
   }
 
-  /** Delivers what one turn of the event loop allows. */
-  deliver(): void {
+  /**
+   * Delivers what one turn of the event loop allows.
+   * @param mayEnd false when bytes may have been delivered in the same turn
+   */
+  deliver(mayEnd: boolean): void {
     const { bytesRead } = this;
     const bytesMax = CHUNKS_PER_TURN * CHUNK_BYTES;
     let chunks = CHUNKS_PER_TURN;
@@ -128,8 +131,9 @@ export class ReadSide {
       this.#deliverChunk();
     }
     if (this.#readable > 0 || !this.hasToDeliver) return;
-    // What C++ was given may have to be answered first. From TCP, too, the end is read by itself.
-    if (this.#takenByNative && this.#bytesRead > bytesRead) return;
+    // From TCP the end is read by itself, a turn after the last bytes: what they made the program
+    // write, to a TLS socket for instance, has left by then. A reset does not wait: nothing leaves.
+    if (this.#bytesRead > bytesRead || (!mayEnd && this.#failure === undefined)) return;
     this.close();
     if (this.#ended) this.#deliverEnd();
     else this.#deliverFailure();

@@ -97,6 +97,20 @@ test('what had to wait for room when the peer closes is EPIPE', async (t) => {
   await finish(listener);
 });
 
+test('the end comes in a later turn than the last bytes', async (t) => {
+  const { client, server, listener } = await connectedPair();
+  const seen: string[] = [];
+  client.on('data', () => {
+    seen.push('data');
+    setImmediate(() => seen.push('immediate'));
+  });
+  const ended = once(client, 'end').then(() => seen.push('end'));
+  server.end('foo');
+  await ended;
+  t.strictSame(seen, ['data', 'immediate', 'end']);
+  await finish(client, server, listener);
+});
+
 test('a second shutdown does not wait for the first', async (t) => {
   const { client, server, listener } = await connectedPair({ allowHalfOpen: true });
   server.resume();
