@@ -24,6 +24,9 @@ constexpr uint32_t kLargeSlabParts = 2;
 constexpr size_t kLargeSlabsMin = 3;
 /// A small buffer that so few messages fill is too small.
 constexpr uint32_t kMessagesOfStream = 2;
+/// What a connection grows by at first where slabs cannot be had, and in how many buffers.
+constexpr size_t kFirstGrownBytes = size_t{128} * 1024;
+constexpr size_t kFirstGrownBuffers = 2;
 /// Updates for nothing but credits, after which a peer is worth more of them.
 constexpr uint32_t kCreditUpdatesOfBusy = 2;
 
@@ -87,6 +90,8 @@ void Receiver::OnFilled(ReceiveBuffer* buffer) {
   const bool starved = window_->unfilled() == 0;
   if (!streaming_) {
     if (starved || buffer->messages <= kMessagesOfStream) Grow();
+  } else if (starved && !endpoint_->can_revoke()) {
+    GrowOwn();
   } else if (buffer->slab && !starved && buffer->messages > kMessagesOfSlabMax) {
     streaming_ = false;
   }
@@ -109,12 +114,21 @@ void Receiver::ChooseSize(const ReceiveBuffer& buffer) {
 void Receiver::Grow() {
   streaming_ = true;
   BorrowCredits(options_.credits_of_stream);
-  if (endpoint_->can_revoke() || own_.size() > kOwnBuffers) return;
   // Slabs are for devices that can take them back. On others a connection has more of its own.
+  if (!endpoint_->can_revoke()) GrowOwn();
+}
+
+// In two steps: a peer whose messages come one at a time does with little memory, which is soon had
+// and stays in the processor's cache. More is for one that has filled all of it.
+void Receiver::GrowOwn() {
+  const size_t wanted = std::min(options_.window_bytes, options_.grown_bytes_max);
+  if (grown_bytes_ >= wanted) return;
+  const size_t more = grown_bytes_ == 0 ? std::min(wanted, kFirstGrownBytes) : wanted - grown_bytes_;
+  const size_t count = grown_bytes_ == 0 ? kFirstGrownBuffers : options_.grown_buffers;
+  const size_t bytes = more / count;
   fabric::Region region;
-  const size_t count = options_.grown_buffers;
-  const size_t bytes = std::min(options_.window_bytes, options_.grown_bytes_max) / count;
   if (!endpoint_->Allocate(count * bytes, Access::kRemoteWrite, &region).ok()) return;
+  grown_bytes_ += more;
   for (size_t i = 0; i < count; i++) {
     own_.push_back({.memory = {region.data + i * bytes, bytes}, .remote_key = region.remote_key});
   }

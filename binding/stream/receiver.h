@@ -19,8 +19,8 @@ struct ReceiveOptions {
   size_t own_bytes = size_t{8} * 1024;
   /// All buffers of a peer that streams, at least a slab.
   size_t window_bytes = size_t{1024} * 1024;
-  /// Where slabs cannot be had: how much of that in the end, and in how many buffers, at most
-  /// SendWindow::kSlots.
+  /// Where slabs cannot be had: how much of that in the end, and in how many buffers comes what is
+  /// more than 128 KiB, at most SendWindow::kSlots.
   size_t grown_bytes_max = size_t{128} * 1024;
   size_t grown_buffers = 2;
   /// Fewer bytes are copied rather than handed over: a view keeps all of its slab.
@@ -97,6 +97,7 @@ class Receiver {
   void OnFilled(ReceiveBuffer* buffer);
   void ChooseSize(const ReceiveBuffer& buffer);
   void Grow();
+  void GrowOwn();
   void Recycle();
   bool PumpRevocations();
   void Publish(fabric::WriteRequest* request, ReceiveBuffer buffer);
@@ -126,6 +127,8 @@ class Receiver {
   uint32_t credit_updates_ = 0;
   /// Size of the slabs here, once known.
   size_t slab_bytes_ = 0;
+  /// What the own memory has grown by.
+  size_t grown_bytes_ = 0;
   bool streaming_ = false;
   fabric::SlabSize slab_size_ = fabric::SlabSize::kSmall;
   /// Slabs that were filled to the end, one after the other.
