@@ -123,7 +123,8 @@ void Receiver::Grow() {
 void Receiver::GrowOwn() {
   const size_t wanted = std::min(options_.window_bytes, options_.grown_bytes_max);
   if (grown_bytes_ >= wanted) return;
-  const size_t more = grown_bytes_ == 0 ? std::min(wanted, kFirstGrownBytes) : wanted - grown_bytes_;
+  const size_t more =
+      grown_bytes_ == 0 ? std::min(wanted, kFirstGrownBytes) : wanted - grown_bytes_;
   const size_t count = grown_bytes_ == 0 ? kFirstGrownBuffers : options_.grown_buffers;
   const size_t bytes = more / count;
   fabric::Region region;
