@@ -1,24 +1,40 @@
 #!/usr/bin/env node
 /** The command `rdma-net`. */
 
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { constants as osConstants } from 'node:os';
 import path from 'node:path';
+import { ExitStatus, UsageError, type Command } from './commands/command';
 import { ConfigurationError } from './errors';
-import { doctor } from './doctor';
 
-const HELP = `Usage: rdma-net COMMAND
+interface Entry {
+  /** What follows the name, in the list of commands. */
+  synopsis: string;
+  /** What it does, in a few words. */
+  summary: string;
+  /** Loads it: a command pays for no other. */
+  load: () => Promise<Command>;
+}
 
-Commands:
-  run [NODE OPTIONS] APP [ARGS]   run a Node program with rdma-net for all of its sockets
-  doctor                          tell what can be used here, and what is missing
+const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
+  [
+    'run',
+    {
+      synopsis: '[NODE OPTIONS] APP [ARGS]',
+      summary: 'run a Node program with rdma-net for all of its sockets',
+      load: async () => (await import('./commands/run.js')).run,
+    },
+  ],
+  [
+    'doctor',
+    {
+      synopsis: '',
+      summary: 'tell what can be used here, and what is missing',
+      load: async () => (await import('./commands/doctor.js')).doctor,
+    },
+  ],
+]);
 
-Options:
-  -h, --help      show this text
-  -v, --version   show the version of rdma-net
-
-Environment of the program:
+const ENVIRONMENT = `Environment of the program:
   RDMA_NET=prefer|require|off     shared memory (same host) and RDMA where they can be had
                                   (default), or nothing else, or not at all
   RDMA_NET_TRANSPORTS=local,rdma  which of them may be used
@@ -26,46 +42,25 @@ Environment of the program:
   RDMA_NET_CONFIG=FILE            a file with more rules, one a line
   RDMA_NET_HEAD_START_MS=50       how long they are tried alone before TCP is tried beside them
   RDMA_NET_PEER_MEMORY_MS=60000   how long a peer without RDMA is remembered
-  NODE_DEBUG=rdma-net             tell on stderr what is done, and why
-`;
+  NODE_DEBUG=rdma-net             tell on stderr what is done, and why`;
 
-/** Exit status for a command line that is wrong. */
-const USAGE_ERROR = 2;
+function overview(): string {
+  const heads = [...COMMANDS].map(([name, { synopsis, summary }]) => ({
+    head: `${name} ${synopsis}`.trim(),
+    summary,
+  }));
+  const width = Math.max(...heads.map(({ head }) => head.length)) + 2;
+  return `Usage: rdma-net COMMAND
 
-const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGQUIT'];
+Commands:
+${heads.map(({ head, summary }) => `  ${head.padEnd(width)}${summary}`).join('\n')}
+  ${'help COMMAND'.padEnd(width)}tell more about one of them
 
-/** Adds `--require` of a file to what NODE_OPTIONS holds; children inherit it. */
-export function withPreload(nodeOptions: string | undefined, file: string): string {
-  const quoted = `"${file.replace(/["\\]/g, '\\$&')}"`;
-  const before = nodeOptions ?? '';
-  return `${before}${before === '' ? '' : ' '}--require ${quoted}`;
-}
+Options:
+  -h, --help      show this text, or that of the command before it
+  -v, --version   show the version of rdma-net
 
-/** Runs a program, and ends as it ends. */
-function run(args: readonly string[]): void {
-  const preload = path.join(__dirname, 'preload.js');
-  const child = spawn(process.execPath, args, {
-    stdio: 'inherit',
-    env: { ...process.env, NODE_OPTIONS: withPreload(process.env['NODE_OPTIONS'], preload) },
-  });
-  const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
-  };
-  for (const signal of FORWARDED) process.on(signal, forward);
-  child.on('error', (error) => {
-    console.error(`rdma-net: ${error.message}`);
-    process.exitCode = 1;
-  });
-  child.on('exit', (code, signal) => {
-    for (const forwarded of FORWARDED) process.removeListener(forwarded, forward);
-    if (signal === null) {
-      process.exitCode = code ?? 1;
-      return;
-    }
-    // Ends by the same signal, so that shells and supervisors see what they would have seen.
-    process.exitCode = 128 + osConstants.signals[signal];
-    process.kill(process.pid, signal);
-  });
+${ENVIRONMENT}`;
 }
 
 function version(): string {
@@ -73,34 +68,44 @@ function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-function usageError(message: string): void {
-  console.error(`rdma-net: ${message}\n\n${HELP}`);
-  process.exitCode = USAGE_ERROR;
+function entryOf(name: string): Entry {
+  const entry = COMMANDS.get(name);
+  if (entry !== undefined) return entry;
+  const names = [...COMMANDS.keys()].join(', ');
+  throw new UsageError(`there is no command ${JSON.stringify(name)}; expected one of ${names}`);
 }
 
-async function diagnose(): Promise<void> {
+async function execute(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined) throw new UsageError('a command is missing');
+  if (name === '-v' || name === '--version') {
+    console.log(version());
+    return ExitStatus.Ok;
+  }
+  if (name === '-h' || name === '--help' || name === 'help') {
+    console.log(rest[0] === undefined ? overview() : (await entryOf(rest[0]).load()).help);
+    return ExitStatus.Ok;
+  }
+  const command = await entryOf(name).load();
+  if (rest[0] === '-h' || rest[0] === '--help') {
+    console.log(command.help);
+    return ExitStatus.Ok;
+  }
+  return command.run(rest);
+}
+
+async function main(args: readonly string[]): Promise<void> {
   try {
-    const { lines, usable } = await doctor();
-    console.log(lines.join('\n'));
-    process.exitCode = usable ? 0 : 1;
+    process.exitCode = await execute(args);
   } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
+    if (!(error instanceof UsageError || error instanceof ConfigurationError)) throw error;
     console.error(`rdma-net: ${error.message}`);
-    process.exitCode = USAGE_ERROR;
+    if (error instanceof UsageError) {
+      const about = COMMANDS.has(args[0] ?? '') ? ` ${args[0] ?? ''}` : '';
+      console.error(`Try: rdma-net help${about}`);
+    }
+    process.exitCode = ExitStatus.Usage;
   }
 }
 
-function main(args: readonly string[]): void {
-  const [command, ...rest] = args;
-  if (command === undefined) usageError('a command is missing');
-  else if (command === '-h' || command === '--help' || command === 'help') console.log(HELP);
-  else if (command === '-v' || command === '--version') console.log(version());
-  else if (command === 'run') {
-    if (rest.length === 0) usageError('run needs a program');
-    else run(rest);
-  } else if (command === 'doctor') {
-    void diagnose();
-  } else usageError(`there is no command ${JSON.stringify(command)}`);
-}
-
-if (require.main === module) main(process.argv.slice(2));
+if (require.main === module) void main(process.argv.slice(2));

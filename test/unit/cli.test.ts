@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { withPreload } from '../../lib/cli';
+import { withPreload } from '../../lib/commands/run';
 import { libFolder, nodeCommand, runNode } from './support';
 
 const cli = path.join(libFolder, 'cli.js');

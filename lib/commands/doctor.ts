@@ -2,19 +2,20 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { readFileSync, readdirSync } from 'node:fs';
-import { theBinding } from './binding';
-import { RdmaError } from './errors';
-import { tcpClass } from './internals';
-import { readEnvironment, settings, type FabricTransportName } from './mode';
-import { EventKind, Sharing, type DetailKind } from './native';
-import { describeRule } from './plan';
-import { reasonCodeOf, reasonFor, type Reason } from './reasons';
-import { internalsDiffer } from './self-check';
-import type { Status } from './status';
-import { localTransport, rdmaTransport, type EventSink, type FabricTransport } from './transport';
+import { theBinding } from '../binding';
+import { RdmaError } from '../errors';
+import { tcpClass } from '../internals';
+import { readEnvironment, settings, type FabricTransportName } from '../mode';
+import { EventKind, Sharing, type DetailKind } from '../native';
+import { describeRule } from '../plan';
+import { reasonCodeOf, reasonFor, type Reason } from '../reasons';
+import { internalsDiffer } from '../self-check';
+import type { Status } from '../status';
+import { localTransport, rdmaTransport, type EventSink, type FabricTransport } from '../transport';
+import { ExitStatus, type Command } from './command';
 
 /** What the doctor has to say. */
-export interface Diagnosis {
+interface Diagnosis {
   lines: string[];
   /** Whether sockets would use RDMA; shared memory, where RDMA is switched off. */
   usable: boolean;
@@ -115,7 +116,7 @@ function whyNot(transport: FabricTransport, wanted: boolean): Reason | undefined
  * nobody.
  * @throws {ConfigurationError} when the environment has a mistake
  */
-export async function doctor(): Promise<Diagnosis> {
+async function diagnose(): Promise<Diagnosis> {
   readEnvironment(process.env);
   const devices = describeDevices();
   const binding = process.platform === 'linux' ? theBinding() : undefined;
@@ -162,3 +163,16 @@ function verdict(local: Reason | undefined, rdma: Reason | undefined): string[] 
   }
   return lines;
 }
+
+export const doctor: Command = {
+  help: `Usage: rdma-net doctor
+
+Tells whether RDMA and shared memory can be used here, and what is missing. Opens libraries, devices
+and a listener; connects to nobody. Exits with 1 when sockets would not use RDMA (shared memory,
+where RDMA is switched off).`,
+  async run() {
+    const { lines, usable } = await diagnose();
+    console.log(lines.join('\n'));
+    return usable ? ExitStatus.Ok : ExitStatus.Trouble;
+  },
+};
