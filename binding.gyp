@@ -22,6 +22,7 @@
             'binding/local/local_socket.cc',
             'binding/local/messages.cc',
             'binding/local/rendezvous.cc',
+            'binding/local/routes.cc',
             'binding/local/shared_memory.cc',
             'binding/loop/pump.cc',
             'binding/napi/backing_store.cc',

@@ -114,7 +114,7 @@ function publishFallback(
   reason: Reason,
 ): void {
   fallbackCounts.set(reason.code, (fallbackCounts.get(reason.code) ?? 0) + 1);
-  debug('%s:%d goes to TCP: %s %s', address, port, reason.code, reason.detail);
+  if (debug.enabled) debug('%s:%d goes to TCP: %s %s', address, port, reason.code, reason.detail);
   if (fallbackChannel.hasSubscribers) {
     fallbackChannel.publish({ socket, server, address, port, reason });
   }

@@ -128,6 +128,15 @@ function loadLate<T>(load: () => T): T | undefined {
   }
 }
 
+let connectModule: ConnectModule | undefined;
+
+// Looked up once: this is asked at each connection, and `require` takes as long as all the rest.
+function loadConnect(): ConnectModule | undefined {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  connectModule ??= loadLate(() => require('./connect') as ConnectModule);
+  return connectModule;
+}
+
 type PlanModule = typeof import('./plan');
 
 function mayNotUseTcp(socket: object | undefined, address: string, port: number): boolean {
@@ -147,10 +156,7 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
     // What is loaded now is not to delay TCP for longer than RDMA may.
     const sinceMs = performance.now();
     const socket = ownerOf(this);
-    const late = isEnabled(socket)
-      ? // eslint-disable-next-line @typescript-eslint/no-require-imports
-        loadLate(() => require('./connect') as ConnectModule)
-      : undefined;
+    const late = isEnabled(socket) ? loadConnect() : undefined;
     if (late?.isSocket(socket) !== true) {
       const isRefused = broken !== undefined && mayNotUseTcp(socket, address, port);
       return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);

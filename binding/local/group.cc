@@ -74,9 +74,13 @@ Failure Group::Join() {
 Failure Group::BecomeDispatcher(FileDescriptor roll) {
   errno = 0;
   FileDescriptor shared = ListenOn(name_, backlog_);
-  if (!shared.valid() || !Watch(roll) || !Watch(shared)) return FailureOfListen(errno);
+  FileDescriptor mark = shared.valid() ? MarkName(name_) : FileDescriptor();
+  // The names of a dispatcher that dies do not end all at once.
+  if (!mark.valid() && errno == EADDRINUSE && turned_away_ > 0) return TryLater();
+  if (!mark.valid() || !Watch(roll) || !Watch(shared)) return FailureOfListen(errno);
   roll_ = std::move(roll);
   shared_ = std::move(shared);
+  mark_ = std::move(mark);
   joined_ = true;
   give_up_ms_ = 0;
   listener_->OnGroupJoined();
@@ -84,14 +88,8 @@ Failure Group::BecomeDispatcher(FileDescriptor roll) {
 }
 
 Failure Group::JoinDispatcher() {
-  const uint64_t now = fabric_->now_ms();
-  if (give_up_ms_ == 0) give_up_ms_ = now + kPatienceMs;
   dispatcher_ = ConnectTo(RollName(name_));
-  if (!dispatcher_.valid()) {
-    if (now >= give_up_ms_) return {.status = Status::kAddressInUse};
-    JoinLater();
-    return {};
-  }
+  if (!dispatcher_.valid()) return TryLater();
   // Somebody else may have taken a name that is not theirs.
   if (!fabric_->Trusts(PeerUser(dispatcher_.get()))) return {.status = Status::kAddressInUse};
   if (!Watch(dispatcher_)) return FailureOfListen(errno);
@@ -101,8 +99,12 @@ Failure Group::JoinDispatcher() {
   return {};
 }
 
-void Group::JoinLater() {
+Failure Group::TryLater() {
+  const uint64_t now = fabric_->now_ms();
+  if (give_up_ms_ == 0) give_up_ms_ = now + kPatienceMs;
+  if (now >= give_up_ms_) return {.status = Status::kAddressInUse};
   fabric_->DeferFor(listener_, [this] { JoinAgain(); });
+  return {};
 }
 
 void Group::JoinAgain() {
@@ -197,6 +199,7 @@ void Group::Close() {
   for (Member& member : members_) Drop(&member.socket);
   members_.clear();
   // Nobody is to be sent to a seat that is no more, so that the seat goes last.
+  mark_ = FileDescriptor();
   for (FileDescriptor* socket : {&shared_, &roll_, &dispatcher_, &seat_}) Drop(socket);
 }
 

@@ -60,7 +60,7 @@ class Group final : public Watched {
   fabric::Failure Join();
   fabric::Failure JoinDispatcher();
   fabric::Failure BecomeDispatcher(system::FileDescriptor roll);
-  void JoinLater();
+  fabric::Failure TryLater();
   void JoinAgain();
   bool Watch(const system::FileDescriptor& socket);
   void Drop(system::FileDescriptor* socket);
@@ -82,6 +82,7 @@ class Group final : public Watched {
   // Of the dispatcher.
   system::FileDescriptor roll_;
   system::FileDescriptor shared_;
+  system::FileDescriptor mark_;
   std::vector<Member> members_;
   size_t turn_ = 0;
 

@@ -9,6 +9,7 @@
 #include "local/local_fabric.h"
 #include "local/local_socket.h"
 #include "local/rendezvous.h"
+#include "local/routes.h"
 
 namespace rdma_net::local {
 
@@ -70,6 +71,9 @@ Failure Listener::OpenAlone(const std::string& name, int backlog) {
     return FailureOfListen(errno);
   }
   sockets_.push_back(std::move(socket));
+  // Last: who finds the mark finds the socket, too.
+  marks_.push_back(MarkName(name));
+  if (!marks_.back().valid()) return FailureOfListen(errno);
   return {};
 }
 
@@ -91,6 +95,7 @@ void Listener::OnGroupLost(Failure failure) {
 void Listener::Close() {
   for (const FileDescriptor& socket : sockets_) fabric_->events()->Unwatch(socket.get());
   sockets_.clear();
+  marks_.clear();
   for (const auto& group : groups_) group->Close();
   fabric_->ForgetListener(this);
 }
@@ -109,7 +114,8 @@ void Listener::OnReadable() {
 Status Listener::OnRequest(Link* link, uint32_t peer_number, const ConnectionRequest& request) {
   if (events_ == nullptr || !takes_connections_) return Status::kConnectionRefused;
   // Programs go by the address of who connects.
-  if (!IsOwnAddress(request.local) || !IsOwnAddress(request.remote)) {
+  Routes* routes = fabric_->routes();
+  if (!routes->IsOwn(request.local) || !routes->IsOwn(request.remote)) {
     return Status::kConnectionRejected;
   }
   if (!fabric_->has_room_for_connection()) return Status::kConnectionRejected;

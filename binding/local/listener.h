@@ -53,6 +53,8 @@ class Listener final : public fabric::Listener, public Watched {
   bool takes_connections_ = true;
   bool told_ = false;
   std::vector<system::FileDescriptor> sockets_;
+  /// One for each socket.
+  std::vector<system::FileDescriptor> marks_;
   std::vector<std::unique_ptr<Group>> groups_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "local/endpoint.h"
 #include "local/local_socket.h"
+#include "local/rendezvous.h"
 
 namespace rdma_net::local {
 
@@ -69,7 +70,7 @@ bool LocalFabric::Trusts(uid_t user) const {
 std::unique_ptr<fabric::Endpoint> LocalFabric::Connect(const fabric::Target& target,
                                                        fabric::EndpointEvents* events,
                                                        Failure* failure) {
-  std::optional<LocalTarget> found = FindLocalTarget(target);
+  std::optional<LocalTarget> found = FindLocalTarget(target, &routes_);
   if (!found || closing_) {
     *failure = {.status = Status::kNoRoute};
     return nullptr;
@@ -90,15 +91,23 @@ Link* LocalFabric::FindSeat(const Link* shared, uint32_t seat) {
   const auto way = std::find_if(ways_.begin(), ways_.end(),
                                 [shared](const Way& each) { return each.link == shared; });
   if (way == ways_.end() || way->name.empty()) return nullptr;
+  const std::string name = SeatName(way->name, seat);
   Failure failure;
-  return FindLink({SeatName(way->name, seat)}, &failure);
+  Link* known = KnownLink(name);
+  return known != nullptr ? known : OpenLink(name, &failure);
+}
+
+Link* LocalFabric::KnownLink(const std::string& name) const {
+  const auto known = std::find_if(ways_.begin(), ways_.end(),
+                                  [&name](const Way& way) { return way.name == name; });
+  return known == ways_.end() ? nullptr : known->link;
 }
 
 Link* LocalFabric::FindLink(const std::vector<std::string>& names, Failure* failure) {
+  *failure = {.status = Status::kConnectionRefused};
   for (const std::string& name : names) {
-    const auto known = std::find_if(ways_.begin(), ways_.end(),
-                                    [&name](const Way& way) { return way.name == name; });
-    if (known != ways_.end()) return known->link;
+    if (Link* known = KnownLink(name); known != nullptr) return known;
+    if (!marks_.Has(name)) continue;
     Link* opened = OpenLink(name, failure);
     if (opened != nullptr || failure->status != Status::kConnectionRefused) return opened;
   }

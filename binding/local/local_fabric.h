@@ -10,7 +10,8 @@
 #include "fabric/fabric.h"
 #include "local/link.h"
 #include "local/listener.h"
-#include "local/rendezvous.h"
+#include "local/local_socket.h"
+#include "local/routes.h"
 #include "local/send_memory.h"
 #include "system/clock.h"
 #include "system/event_set.h"
@@ -75,7 +76,7 @@ class LocalFabric final : public fabric::Fabric {
   void DeferFor(Listener* listener, std::function<void()> call);
   /// A link by a socket that a listener accepted.
   void AddLink(system::FileDescriptor socket, Listener* listener, Group* group);
-  /// The link by the first of these names that somebody has; null with `failure` set.
+  /// The link by the first of these names that somebody listens under; null with `failure` set.
   Link* FindLink(const std::vector<std::string>& names, fabric::Failure* failure);
   /// The link to a seat of the group whose name that link was found by; null when nobody is there.
   Link* FindSeat(const Link* shared, uint32_t seat);
@@ -88,6 +89,7 @@ class LocalFabric final : public fabric::Fabric {
     return connections_ < options_.connections_max;
   }
   [[nodiscard]] bool HasMemory(size_t bytes) const;
+  [[nodiscard]] Routes* routes() { return &routes_; }
   [[nodiscard]] SendPool* send_pool() { return &send_pool_; }
   void AddConnection() { connections_++; }
   void RemoveConnection() { connections_--; }
@@ -106,6 +108,7 @@ class LocalFabric final : public fabric::Fabric {
   };
 
   explicit LocalFabric(const Options& options);
+  [[nodiscard]] Link* KnownLink(const std::string& name) const;
   Link* OpenLink(const std::string& name, fabric::Failure* failure);
   void RunDeferred();
   void BuryDead();
@@ -117,6 +120,8 @@ class LocalFabric final : public fabric::Fabric {
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Way> ways_;
   std::unordered_set<const Listener*> listeners_;
+  Marks marks_;
+  Routes routes_;
   SendPool send_pool_;
   std::vector<std::function<void()>> deferred_;
   std::unordered_set<uint16_t> ports_;

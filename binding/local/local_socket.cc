@@ -31,6 +31,10 @@ FileDescriptor OpenSocket() {
   return FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
+FileDescriptor OpenDatagramSocket() {
+  return FileDescriptor(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
 /// Takes whatever descriptors came with a message, so that none stays open that nobody knows.
 std::vector<FileDescriptor> TakeDescriptors(msghdr* message) {
   std::vector<FileDescriptor> taken;
@@ -68,6 +72,34 @@ FileDescriptor ConnectTo(const std::string& name) {
     return {};
   }
   return opened;
+}
+
+// Names of datagram sockets are apart from those of others (net/unix/af_unix.c,
+// unix_abstract_hash).
+FileDescriptor MarkName(const std::string& name) {
+  FileDescriptor opened = OpenDatagramSocket();
+  sockaddr_un address{};
+  const socklen_t length = FillName(name, &address);
+  if (!opened.valid() || bind(opened.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) {
+    return {};
+  }
+  // What somebody sends here would only use memory.
+  shutdown(opened.get(), SHUT_RD);
+  return opened;
+}
+
+bool Marks::Has(const std::string& name) {
+  if (!asker_.valid()) asker_ = OpenDatagramSocket();
+  sockaddr_un address{};
+  const socklen_t length = FillName(name, &address);
+  if (connect(asker_.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) {
+    // What cannot be told so is found out by a connection.
+    return errno != ECONNREFUSED;
+  }
+  // Connected, it would keep the other socket in memory.
+  const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
+  connect(asker_.get(), &nobody, sizeof(nobody));
+  return true;
 }
 
 FileDescriptor AcceptFrom(int listener) {

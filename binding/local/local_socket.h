@@ -35,6 +35,22 @@ system::FileDescriptor ListenOn(const std::string& name, int backlog);
 /// A socket that is connected; not valid with errno set. ECONNREFUSED when nobody has that name,
 /// EAGAIN when too many wait already. Never waits.
 system::FileDescriptor ConnectTo(const std::string& name);
+
+/// Says that somebody listens under a name, for as long as it is open. Not valid with errno set;
+/// EADDRINUSE when somebody else says so.
+system::FileDescriptor MarkName(const std::string& name);
+
+/// Looks for marks. A client asks at each connection, and nearly always there is none: connecting a
+/// datagram socket tells so at a fraction of what a socket for the connection would cost.
+class Marks {
+ public:
+  /// False when nobody listens under that name. Never waits.
+  bool Has(const std::string& name);
+
+ private:
+  system::FileDescriptor asker_;
+};
+
 /// Not valid, with errno set, when nobody waits.
 system::FileDescriptor AcceptFrom(int listener);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fabric/fabric.h"
+#include "local/routes.h"
 
 /// Where programs of one host and one network namespace find each other. A listener has a name in
 /// the abstract namespace of Unix-domain sockets for each kind of address that it stands for:
@@ -15,8 +16,9 @@
 ///     rdma-net/2/PORT/any4        every IPv4 address of the host
 ///     rdma-net/2/PORT/any6        every IPv6 address of the host
 ///
-/// `2` is the version of the greeting. The address that is asked for itself comes first, as in the
-/// kernel's look-up of a listening TCP socket.
+/// Each of these is taken twice: by the socket that listens, and by a mark (MarkName) that tells at
+/// little cost that somebody does. `2` is the version of the greeting. The address that is asked
+/// for itself comes first, as in the kernel's look-up of a listening TCP socket.
 ///
 /// Listeners that share such a name (Group) have two kinds of names more:
 ///
@@ -39,12 +41,8 @@ struct LocalTarget {
   std::vector<std::string> names;
 };
 
-/// Whether an address is one of this host, in this network namespace.
-bool IsOwnAddress(const sockaddr_storage& address);
-
 /// Looks up whether TCP would reach the target without leaving this host and its network namespace;
-/// nothing when it would not, or when the address is not numeric. Two or three system calls for
-/// addresses that are not loopback ones.
-std::optional<LocalTarget> FindLocalTarget(const fabric::Target& target);
+/// nothing when it would not, or when the address is not numeric.
+std::optional<LocalTarget> FindLocalTarget(const fabric::Target& target, Routes* routes);
 
 }  // namespace rdma_net::local

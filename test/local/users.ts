@@ -15,11 +15,14 @@ const squatter = `
 import json, os, select, socket, sys
 os.setgid(${OTHER_USER}); os.setuid(${OTHER_USER})
 port = sys.argv[1]
-servers = []
+servers, marks = [], []
 for address in ('127.0.0.1', 'any4', 'any6'):
-    for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM):
         server = socket.socket(socket.AF_UNIX, kind)
         server.bind('\\0rdma-net/2/%s/%s' % (port, address))
+        if kind == socket.SOCK_DGRAM:
+            marks.append(server)
+            continue
         server.listen(8)
         servers.append(server)
 names = len(servers)

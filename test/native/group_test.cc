@@ -247,8 +247,9 @@ TEST("group: a seat where nobody is costs the client another question, and no co
 TEST("group: a client does not ask for ever") {
   const fabric::Address address = NextAddress();
   Process client;
-  const system::FileDescriptor server =
-      local::ListenOn(local::NamesOfListener(address, false).front(), 8);
+  const std::string name = local::NamesOfListener(address, false).front();
+  const system::FileDescriptor server = local::ListenOn(name, 8);
+  const system::FileDescriptor mark = local::MarkName(name);
   client.Connect(address);
   client.Turn();
   RawPeer peer(local::AcceptFrom(server.get()));

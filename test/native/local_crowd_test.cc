@@ -162,7 +162,8 @@ TEST("local: a listener on :: stands for IPv4, unless it is for IPv6 only") {
     const auto names = local::FindLocalTarget(
         {.remote = {.host = "127.0.0.1", .port = address.port, .ipv6 = false},
          .local_host = {},
-         .local_port = 0});
+         .local_port = 0},
+        host.fabric()->routes());
     CHECK(local::ConnectTo(names->names.back()).valid() == !ipv6_only);
     CHECK(host.fabric()->Listen(address, {}, &nobody, &failure) == nullptr);
     CHECK(failure.status == Status::kAddressInUse);
@@ -196,6 +197,7 @@ TEST("local: a name that another user has taken is not used") {
   if (child == 0) {
     if (setuid(kNobody) != 0) _exit(1);
     const auto squatted = local::ListenOn(name, 10);
+    const auto mark = local::MarkName(name);
     close(ready[0]);
     if (write(ready[1], "1", 1) != 1) _exit(1);
     pause();

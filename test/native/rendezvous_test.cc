@@ -1,7 +1,15 @@
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "local/local_socket.h"
 #include "local/rendezvous.h"
+#include "local/routes.h"
 #include "system/address.h"
 #include "tap.h"
 
@@ -15,11 +23,17 @@ Names OfListener(const std::string& host, bool ipv6_only = false) {
   return local::NamesOfListener({.host = host, .port = 80, .ipv6 = false}, ipv6_only);
 }
 
+/// One for all, as in a program: what was asked before must make no difference.
+local::Routes* TheRoutes() {
+  static local::Routes routes;
+  return &routes;
+}
+
 Names OfTarget(const std::string& host, const std::string& local_host = "") {
   const fabric::Target target = {.remote = {.host = host, .port = 80, .ipv6 = false},
                                  .local_host = local_host,
                                  .local_port = 0};
-  const auto found = local::FindLocalTarget(target);
+  const auto found = local::FindLocalTarget(target, TheRoutes());
   return found ? found->names : Names();
 }
 
@@ -68,18 +82,52 @@ TEST("rendezvous: an address to connect from must be of this host, and of the sa
 }
 
 TEST("rendezvous: the addresses of a connection are those that TCP would have") {
-  const auto plain =
-      local::FindLocalTarget({.remote = {.host = "0.0.0.0", .port = 80, .ipv6 = false},
-                              .local_host = {},
-                              .local_port = 0});
+  const auto plain = local::FindLocalTarget(
+      {.remote = {.host = "0.0.0.0", .port = 80, .ipv6 = false}, .local_host = {}, .local_port = 0},
+      TheRoutes());
   CHECK(plain && Show(plain->remote).host == "127.0.0.1" && Show(plain->remote).port == 80);
   CHECK(plain && Show(plain->local).host == "127.0.0.1" && Show(plain->local).port == 0);
   const auto bound =
       local::FindLocalTarget({.remote = {.host = "127.0.0.9", .port = 80, .ipv6 = false},
                               .local_host = "127.0.0.2",
-                              .local_port = 1234});
+                              .local_port = 1234},
+                             TheRoutes());
   CHECK(bound && Show(bound->remote).host == "127.0.0.9");
   CHECK(bound && Show(bound->local).host == "127.0.0.2" && Show(bound->local).port == 1234);
+}
+
+TEST("rendezvous: every address of this host is its own, whatever was asked before") {
+  ifaddrs* first = nullptr;
+  CHECK(getifaddrs(&first) == 0);
+  size_t count = 0;
+  for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+    const bool up = (each->ifa_flags & IFF_UP) != 0 && each->ifa_addr != nullptr;
+    if (!up || (each->ifa_addr->sa_family != AF_INET && each->ifa_addr->sa_family != AF_INET6)) {
+      continue;
+    }
+    const bool ipv6 = each->ifa_addr->sa_family == AF_INET6;
+    sockaddr_storage own{};
+    std::memcpy(&own, each->ifa_addr, ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+    CHECK(OfTarget(ipv6 ? "2001:db8::1" : "192.0.2.1").empty());
+    CHECK(TheRoutes()->IsOwn(own));
+    count++;
+  }
+  freeifaddrs(first);
+  CHECK(count > 0);
+}
+
+TEST("rendezvous: a name is marked as long as somebody says so, and no other name is") {
+  const std::string name = "rdma-net/test/" + std::to_string(getpid());
+  local::Marks marks;
+  for (int round = 0; round < 2; round++) {
+    CHECK(!marks.Has(name));
+    const system::FileDescriptor mark = local::MarkName(name);
+    CHECK(mark.valid());
+    CHECK(marks.Has(name) && marks.Has(name));
+    CHECK(!marks.Has(name + "/another"));
+    CHECK(!local::MarkName(name).valid() && errno == EADDRINUSE);
+  }
+  CHECK(!marks.Has(name));
 }
 
 }  // namespace
