@@ -31,6 +31,7 @@ function write(socket, bytes) {
 async function send(file, host, port) {
   const socket = connect(port, host);
   await once(socket, 'connect');
+  const { transport } = socket;
   const source = await open(file);
   // Memory that the device knows. A Buffer of one's own, written again and again, comes to the same.
   const blocks = Array.from({ length: BLOCKS }, () => ({
@@ -48,30 +49,32 @@ async function send(file, host, port) {
   socket.end();
   socket.resume();
   await once(socket, 'close');
-  report('sent', socket, 'bytesSentInPlace', 'bytesSentCopied');
+  report('sent', transport, socket, 'bytesSentInPlace', 'bytesSentCopied');
 }
 
 async function receive(file, host, port) {
   const server = createServer(async (socket) => {
     server.close();
+    const { transport } = socket;
     // The Buffers of the stream are views of the memory that the device has written. It is used
     // again when they have been collected, so a program had better not keep them.
     await pipeline(socket, createWriteStream(file, { highWaterMark: BLOCK_BYTES }));
-    report('received', socket, 'bytesReceivedInPlace', 'bytesReceivedCopied');
+    report('received', transport, socket, 'bytesReceivedInPlace', 'bytesReceivedCopied');
   });
   server.listen(port, host);
   await once(server, 'listening');
   console.log(`listening on ${host}:${server.address().port}`);
 }
 
-function report(verb, socket, inPlace, copied) {
-  const { transport, counters, reason } = info(socket);
-  if (counters === undefined)
-    console.log(`${verb} over ${transport}: ${reason?.code ?? 'no rdma'}`);
-  else {
-    console.log(`${verb} over ${transport}`);
+/** Once the socket is closed: counters are there to the end, and after. */
+function report(verb, transport, socket, inPlace, copied) {
+  const { counters, reason } = info(socket);
+  console.log(`${verb} over ${transport}`);
+  if (counters !== undefined) {
     console.log(`  in place: ${counters[inPlace]} bytes`);
     console.log(`  copied:   ${counters[copied]} bytes`);
+  } else if (reason !== undefined) {
+    console.log(`  because: ${reason.code}: ${reason.text}`);
   }
 }
 
