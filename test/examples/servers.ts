@@ -34,7 +34,7 @@ export function httpServerTests(place: Place, options: { timeout: number }): voi
     ] as const) {
       const client = Example.node(fetchProgram, [`${url}/${page}`], { env });
       const { code, output, errors } = await client.ends();
-      t.equal(code, 0, errors);
+      t.equal(code, 0, 'it ends well', { errors: errors });
       t.ok(output === `no content-type\n${body}`, `the page /${page}`);
       if (transport !== 'tcp') t.match(errors, new RegExp(`connected over ${transport}`));
     }
@@ -65,8 +65,8 @@ export function fileCopyTests(place: Place, options: { timeout: number }): void 
     await receiver.isReachedOver(transport);
     const sender = Example.node('file-copy.js', ['send', original, address, port], explicit);
     const [sent, received] = await Promise.all([sender.ends(), receiver.ends()]);
-    t.equal(sent.code, 0, sent.errors);
-    t.equal(received.code, 0, received.errors);
+    t.equal(sent.code, 0, 'it ends well', { errors: sent.errors });
+    t.equal(received.code, 0, 'it ends well', { errors: received.errors });
     t.ok(readFileSync(copy).equals(readFileSync(original)), 'the copy is like the original');
     t.match(sent.output, `sent over ${transport}`);
     t.match(received.output, `received over ${transport}`);

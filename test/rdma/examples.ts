@@ -31,7 +31,7 @@ function rsocketsPeerTests({ address, transport }: Place): void {
     await server.prints(/listening/);
     const client = Example.node('rsockets-peer.js', ['call', address, '7471'], options);
     const { code, output, errors } = await client.ends();
-    t.equal(code, 0, errors);
+    t.equal(code, 0, 'it ends well', { errors: errors });
     t.equal(output, 'connected to rsockets over rdma\nHello from JavaScript\n');
     await server.prints(/^22 bytes from a client$/m);
     t.equal((await server.interrupt()).errors, '');
