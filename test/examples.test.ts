@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import { DatabaseServers } from './consumers/databases';
-import { Example, IN_PARALLEL, type ExampleOptions } from './examples/example';
+import { Example, HERE, type ExampleOptions } from './examples/example';
 import { metricsTests } from './examples/metrics';
 import { fileCopyTests, httpServerTests } from './examples/servers';
 import { commandIn, dependenciesIn, folder, rsocketsPeer, setUpExamples } from './examples/setup';
@@ -12,7 +12,6 @@ import { consumersFolder } from './consumers/setup';
 import { execute, executeOrFail, LabUnavailable } from './lab/execute';
 import { ensurePackages } from './lab/packages';
 import { here } from './rdma/place';
-import { killLeftovers } from './rdma/program';
 
 const report = (line: string): void => t.comment(line);
 
@@ -74,8 +73,9 @@ function twoSidesTests({ file, preload, expected }: TwoSides, cwd: string): void
     ['prefer', 'local'],
     ['off', 'tcp'],
   ] as const) {
-    void t.test(`${file} calls itself over ${transport}`, IN_PARALLEL, async (t) => {
+    void t.test(`${file} calls itself over ${transport}`, HERE, async (t) => {
       const { code, output, errors } = await Example.node(
+        t,
         place,
         [],
         options({ RDMA_NET: mode }),
@@ -86,11 +86,11 @@ function twoSidesTests({ file, preload, expected }: TwoSides, cwd: string): void
     });
   }
 
-  void t.test(`${file} is a server and a client over shared memory`, IN_PARALLEL, async (t) => {
+  void t.test(`${file} is a server and a client over shared memory`, HERE, async (t) => {
     const env = options({ RDMA_NET: 'prefer' });
-    const server = Example.node(place, ['serve', '127.0.0.1', '0'], env);
+    const server = Example.node(t, place, ['serve', '127.0.0.1', '0'], env);
     const [, port = ''] = await server.prints(LISTENING);
-    const client = Example.node(place, ['call', '127.0.0.1', port], env);
+    const client = Example.node(t, place, ['call', '127.0.0.1', port], env);
     const { code, output, errors } = await client.ends();
     t.match({ code, errors }, { code: 0, errors: '' });
     t.match(output, expected('local'));
@@ -99,26 +99,22 @@ function twoSidesTests({ file, preload, expected }: TwoSides, cwd: string): void
 }
 
 function fallbackTests(redis: number): void {
-  void t.test(
-    'grpc.js tells why it calls a server without rdma-net over TCP',
-    IN_PARALLEL,
-    async (t) => {
-      const server = Example.node('grpc.js', ['serve', '127.0.0.1', '0'], { preload: false });
-      const [, port = ''] = await server.prints(LISTENING);
-      const { code, output } = await Example.node('grpc.js', ['call', '127.0.0.1', port]).ends();
-      t.equal(code, 0);
-      t.equal(
-        output,
-        `connecting to port ${port} over tcp: local-refused\nHello, gRPC!\nstreamed: 1 2 3 4 5\n`,
-      );
-      await server.interrupt();
-    },
-  );
+  void t.test('grpc.js tells why it calls a server without rdma-net over TCP', HERE, async (t) => {
+    const server = Example.node(t, 'grpc.js', ['serve', '127.0.0.1', '0'], { preload: false });
+    const [, port = ''] = await server.prints(LISTENING);
+    const { code, output } = await Example.node(t, 'grpc.js', ['call', '127.0.0.1', port]).ends();
+    t.equal(code, 0);
+    t.equal(
+      output,
+      `connecting to port ${port} over tcp: local-refused\nHello, gRPC!\nstreamed: 1 2 3 4 5\n`,
+    );
+    await server.interrupt();
+  });
 
   const args = ['127.0.0.1', String(redis)];
 
-  void t.test('redis.js uses Redis over TCP, and tells why', IN_PARALLEL, async (t) => {
-    const { code, output, errors } = await Example.node('redis.js', args).ends();
+  void t.test('redis.js uses Redis over TCP, and tells why', HERE, async (t) => {
+    const { code, output, errors } = await Example.node(t, 'redis.js', args).ends();
     t.match({ code, errors }, { code: 0, errors: '' });
     t.match(
       output,
@@ -126,30 +122,26 @@ function fallbackTests(redis: number): void {
     );
   });
 
-  void t.test('redis.js fails where TCP is not good enough', IN_PARALLEL, async (t) => {
+  void t.test('redis.js fails where TCP is not good enough', HERE, async (t) => {
     const env = { RDMA_NET: 'require' };
-    const { code, output, errors } = await Example.node('redis.js', args, { env }).ends();
+    const { code, output, errors } = await Example.node(t, 'redis.js', args, { env }).ends();
     t.match({ code, output }, { code: 1, output: '' });
     t.match(errors, /ECONNREFUSED .* \(Nobody with rdma-net listens on this host/);
   });
 }
 
 function workerTests(): void {
-  void t.test(
-    'worker-threads.js counts for each thread what it has sent',
-    IN_PARALLEL,
-    async (t) => {
-      const { code, output, errors } = await Example.node('worker-threads.js').ends();
-      t.match({ code, errors }, { code: 0, errors: '' });
-      const MEBIBYTE = 1024 * 1024;
-      const lines = [0, 1, 2].flatMap((worker) => [
-        `worker ${worker}: ${MEBIBYTE} bytes came back over local`,
-        `worker ${worker}: rdma-net sent ${MEBIBYTE} bytes for this thread`,
-      ]);
-      const last = `main thread: rdma-net sent ${3 * MEBIBYTE} bytes for this thread`;
-      t.strictSame(output.trimEnd().split('\n').sort(), [last, ...lines].sort());
-    },
-  );
+  void t.test('worker-threads.js counts for each thread what it has sent', HERE, async (t) => {
+    const { code, output, errors } = await Example.node(t, 'worker-threads.js').ends();
+    t.match({ code, errors }, { code: 0, errors: '' });
+    const MEBIBYTE = 1024 * 1024;
+    const lines = [0, 1, 2].flatMap((worker) => [
+      `worker ${worker}: ${MEBIBYTE} bytes came back over local`,
+      `worker ${worker}: rdma-net sent ${MEBIBYTE} bytes for this thread`,
+    ]);
+    const last = `main thread: rdma-net sent ${3 * MEBIBYTE} bytes for this thread`;
+    t.strictSame(output.trimEnd().split('\n').sort(), [last, ...lines].sort());
+  });
 }
 
 function rsocketsPeerTests(): void {
@@ -160,23 +152,19 @@ function rsocketsPeerTests(): void {
     t.match(stderr, /usage: .*rsockets-peer serve\|call HOST PORT/);
   });
 
-  void t.test(
-    'rsockets-peer.js tells another Node program from one in C',
-    IN_PARALLEL,
-    async (t) => {
-      const options = { preload: false };
-      const server = Example.node('rsockets-peer.js', ['serve', '127.0.0.1', '0'], options);
-      const [, port = ''] = await server.prints(LISTENING);
-      const client = Example.node('rsockets-peer.js', ['call', '127.0.0.1', port], options);
-      t.match(await client.ends(), {
-        code: 0,
-        output: 'connected to rdma-net over local\nHello from JavaScript\n',
-        errors: '',
-      });
-      await server.prints(/^22 bytes from rdma-net over local$/m);
-      t.equal((await server.interrupt()).errors, '');
-    },
-  );
+  void t.test('rsockets-peer.js tells another Node program from one in C', HERE, async (t) => {
+    const options = { preload: false };
+    const server = Example.node(t, 'rsockets-peer.js', ['serve', '127.0.0.1', '0'], options);
+    const [, port = ''] = await server.prints(LISTENING);
+    const client = Example.node(t, 'rsockets-peer.js', ['call', '127.0.0.1', port], options);
+    t.match(await client.ends(), {
+      code: 0,
+      output: 'connected to rdma-net over local\nHello from JavaScript\n',
+      errors: '',
+    });
+    await server.prints(/^22 bytes from rdma-net over local$/m);
+    t.equal((await server.interrupt()).errors, '');
+  });
 }
 
 function versionTests(): void {
@@ -200,8 +188,8 @@ async function allTests(): Promise<void> {
 
   versionTests();
   for (const transport of ['local', 'tcp'] as const) {
-    httpServerTests(here(transport, 4), IN_PARALLEL);
-    fileCopyTests(here(transport, 4), IN_PARALLEL);
+    httpServerTests(here(transport, 4), HERE);
+    fileCopyTests(here(transport, 4), HERE);
   }
   for (const example of twoSides) twoSidesTests(example, keys);
   fallbackTests(redis.port);
@@ -212,8 +200,6 @@ async function allTests(): Promise<void> {
 
 void (async () => {
   t.setTimeout(300_000);
-  t.jobs = 2;
-  t.teardown(killLeftovers);
   const reason = await whyNot();
   if (reason === undefined) await allTests();
   else if (process.env.CI) t.fail(`the examples must run in CI: ${reason}`);

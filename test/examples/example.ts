@@ -1,11 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Test } from 'tap';
 import type { TransportName } from '../../lib/mode';
-import { keepTrack, preload } from '../rdma/program';
+import { preload } from '../rdma/program';
 import { folder } from './setup';
 
-/** Options of tests on this machine: some may run at the same time. */
-export const IN_PARALLEL = { timeout: 60_000, buffered: true };
+/** Options of a test on this machine. */
+export const HERE = { timeout: 120_000 };
+
+/** How long an example may run, in the guest too: one that hangs is killed, and its test tells so. */
+const LIFE_MS = 100_000;
 
 export interface ExampleOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -22,7 +26,10 @@ export interface Ending {
   readonly errors: string;
 }
 
-/** A program of examples/, run as a user runs it. What it prints is for people, and is judged. */
+/**
+ * A program of examples/, run as a user runs it, for one test. What it prints is for people, and is
+ * judged.
+ */
 export class Example {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
@@ -31,7 +38,7 @@ export class Example {
   #isOver = false;
   #waiting: (() => void)[] = [];
 
-  constructor(command: readonly string[], { env, cwd = folder }: ExampleOptions = {}) {
+  constructor(t: Test, command: readonly string[], { env, cwd = folder }: ExampleOptions = {}) {
     const [program = '', ...args] = command;
     this.#child = spawn(program, args, {
       cwd,
@@ -39,7 +46,10 @@ export class Example {
       env: { ...process.env, RDMA_NET_HEAD_START_MS: '20000', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    keepTrack(this.#child);
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    const timer = setTimeout(kill, LIFE_MS);
+    // After a test that failed.
+    t.teardown(kill);
     this.#child.stdout?.on('data', (chunk: Buffer) => {
       this.#output += chunk.toString();
       this.#wake();
@@ -49,15 +59,21 @@ export class Example {
       this.#wake();
     });
     this.#ended = once(this.#child, 'close').then(() => {
+      clearTimeout(timer);
       this.#isOver = true;
       this.#wake();
     });
   }
 
   /** A program for Node. */
-  static node(file: string, args: readonly string[] = [], options: ExampleOptions = {}): Example {
+  static node(
+    t: Test,
+    file: string,
+    args: readonly string[] = [],
+    options: ExampleOptions = {},
+  ): Example {
     const flags = options.preload === false ? [] : ['--require', preload];
-    return new Example([process.execPath, ...flags, file, ...args], options);
+    return new Example(t, [process.execPath, ...flags, file, ...args], options);
   }
 
   /** Resolves with what is printed there; rejects if the program ends without. */

@@ -23,7 +23,7 @@ export function httpServerTests(place: Place, options: { timeout: number }): voi
   const title = `http-server.js answers over ${transport}, and closes when it is told to`;
 
   void t.test(title, options, async (t) => {
-    const server = Example.node('http-server.js', [], {
+    const server = Example.node(t, 'http-server.js', [], {
       env: { ...env, HOST: address, PORT: '0' },
     });
     const [, url = ''] = await server.prints(/listening on (http:.*)\n/);
@@ -32,9 +32,9 @@ export function httpServerTests(place: Place, options: { timeout: number }): voi
       ['', 'Hello, world!\n'],
       ['300000', 'x'.repeat(300_000)],
     ] as const) {
-      const client = Example.node(fetchProgram, [`${url}/${page}`], { env });
+      const client = Example.node(t, fetchProgram, [`${url}/${page}`], { env });
       const { code, output, errors } = await client.ends();
-      t.equal(code, 0, 'it ends well', { errors: errors });
+      t.equal(code, 0, 'it ends well', { errors });
       t.ok(output === `no content-type\n${body}`, `the page /${page}`);
       if (transport !== 'tcp') t.match(errors, new RegExp(`connected over ${transport}`));
     }
@@ -60,10 +60,10 @@ export function fileCopyTests(place: Place, options: { timeout: number }): void 
     const [original, copy] = [path.join(folder, 'original'), path.join(folder, 'copy')];
     writeFileSync(original, randomBytes(FILE_BYTES));
     const explicit = { env, preload: false };
-    const receiver = Example.node('file-copy.js', ['receive', copy, address, '0'], explicit);
+    const receiver = Example.node(t, 'file-copy.js', ['receive', copy, address, '0'], explicit);
     const [, port = ''] = await receiver.prints(/listening on .*:(\d+)\n/);
     await receiver.isReachedOver(transport);
-    const sender = Example.node('file-copy.js', ['send', original, address, port], explicit);
+    const sender = Example.node(t, 'file-copy.js', ['send', original, address, port], explicit);
     const [sent, received] = await Promise.all([sender.ends(), receiver.ends()]);
     t.equal(sent.code, 0, 'it ends well', { errors: sent.errors });
     t.equal(received.code, 0, 'it ends well', { errors: received.errors });

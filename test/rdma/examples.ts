@@ -17,21 +17,21 @@ function rsocketsPeerTests({ address, transport }: Place): void {
   const options = { env, preload: false };
 
   void t.test('rsockets-peer.c calls rsockets-peer.js', PATIENT, async (t) => {
-    const server = Example.node('rsockets-peer.js', ['serve', address, '0'], options);
+    const server = Example.node(t, 'rsockets-peer.js', ['serve', address, '0'], options);
     const [, port = ''] = await server.prints(/listening on .*:(\d+)\n/);
     await server.isReachedOver(transport);
-    const client = new Example([rsocketsPeer, 'call', address, port]);
+    const client = new Example(t, [rsocketsPeer, 'call', address, port]);
     t.strictSame(await client.ends(), { code: 0, output: 'Hello from C\n', errors: '' });
     await server.prints(/^13 bytes from rsockets over rdma$/m);
     await server.interrupt();
   });
 
   void t.test('rsockets-peer.js calls rsockets-peer.c', PATIENT, async (t) => {
-    const server = new Example([rsocketsPeer, 'serve', address, '7471']);
+    const server = new Example(t, [rsocketsPeer, 'serve', address, '7471']);
     await server.prints(/listening/);
-    const client = Example.node('rsockets-peer.js', ['call', address, '7471'], options);
+    const client = Example.node(t, 'rsockets-peer.js', ['call', address, '7471'], options);
     const { code, output, errors } = await client.ends();
-    t.equal(code, 0, 'it ends well', { errors: errors });
+    t.equal(code, 0, 'it ends well', { errors });
     t.equal(output, 'connected to rsockets over rdma\nHello from JavaScript\n');
     await server.prints(/^22 bytes from a client$/m);
     t.equal((await server.interrupt()).errors, '');

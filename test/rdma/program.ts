@@ -12,12 +12,6 @@ export const PATIENT = { timeout: 180_000 };
 
 const running = new Set<ChildProcess>();
 
-/** Has a process killed with the others if a test fails and leaves it. */
-export function keepTrack(child: ChildProcess): void {
-  running.add(child);
-  child.once('close', () => running.delete(child));
-}
-
 /** After a test that failed: what it left running would keep the guest from ending. */
 export function killLeftovers(): void {
   for (const child of running) child.kill('SIGKILL');
