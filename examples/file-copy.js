@@ -1,8 +1,8 @@
 'use strict';
 
-// Copies a file to another host. Over RDMA the device reads each block where the program has read it
-// into, and the receiver writes it to the file from where the device has put it: no byte is copied by
-// a processor in between, and both sides count that.
+// Copies a file to another host. Over RDMA the device sends each block from where the file has been
+// read into, and the receiver writes it to its file from where the device has put it: between file and
+// network no byte is copied, and both sides count that.
 //
 // On a host whose RDMA device has the address 192.0.2.10, and then on another:
 //

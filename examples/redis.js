@@ -28,6 +28,7 @@ async function main() {
   await redis.quit();
 }
 
-main().catch(() => {
+main().catch((error) => {
+  console.error(error.message);
   process.exitCode = 1;
 });
