@@ -1,7 +1,7 @@
 /** Boots the lab once for all tests of test/rdma that need one host. */
 import path from 'node:path';
 import t from 'tap';
-import { setUpLibraries } from './consumers/setup';
+import { setUpExamples } from './examples/setup';
 import { labAvailability } from './lab/lab';
 import { buildPeers } from './rdma/peers';
 
@@ -15,8 +15,8 @@ void (async () => {
     else t.pass('RDMA in the lab', { skip: availability.reason });
     return;
   }
-  // The guest has no network to fetch them by.
-  await setUpLibraries((line) => t.comment(line));
+  // The guest has no network to fetch by what the examples, and with them the consumers, need.
+  await setUpExamples((line) => t.comment(line));
   const noPeers = await buildPeers();
   if (noPeers !== undefined) {
     // The guest then skips what needs them.

@@ -104,8 +104,9 @@ export class DatabaseServers {
   readonly #children: ChildProcess[] = [];
   readonly #folders: string[] = [];
 
-  async start(): Promise<Databases> {
-    for (const name of Object.keys(kinds) as DatabaseName[]) {
+  /** @param names those that are wanted */
+  async start(names = Object.keys(kinds) as readonly DatabaseName[]): Promise<Databases> {
+    for (const name of names) {
       try {
         const folder = mkdtempSync(path.join(tmpdir(), `rdma-net-${name}-`));
         this.#folders.push(folder);

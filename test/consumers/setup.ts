@@ -16,17 +16,18 @@ import type { Report } from '../lab/setup';
 import { root } from '../rdma/program';
 import { databasePackages } from './databases';
 
-const folder = path.join(root, 'test', 'consumers');
+/** Where the libraries are installed. */
+export const consumersFolder = path.join(root, 'test', 'consumers');
 const made = path.join(root, 'build', 'consumers');
 const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
 
 /** Installs the libraries, unless they are there as the lock file wants them. */
 async function installLibraries(report: Report): Promise<void> {
-  const lock = path.join(folder, 'package-lock.json');
-  const installed = path.join(folder, 'node_modules', '.installed-lock.json');
+  const lock = path.join(consumersFolder, 'package-lock.json');
+  const installed = path.join(consumersFolder, 'node_modules', '.installed-lock.json');
   if (existsSync(installed) && readFileSync(installed).equals(readFileSync(lock))) return;
   report('installing the libraries of test/consumers');
-  await executeOrFail('npm', ['ci', '--ignore-scripts', ...quiet], { cwd: folder });
+  await executeOrFail('npm', ['ci', '--ignore-scripts', ...quiet], { cwd: consumersFolder });
   copyFileSync(lock, installed);
 }
 
@@ -69,11 +70,11 @@ async function makeCertificates(): Promise<void> {
 }
 
 async function makeBundle(): Promise<void> {
-  const entry = path.join(folder, 'programs', 'bundled.js');
+  const entry = path.join(consumersFolder, 'programs', 'bundled.js');
   const output = path.join(made, 'bundle.js');
   if (existsSync(output) && statSync(output).mtimeMs > statSync(entry).mtimeMs) return;
   const options = ['--bundle', '--platform=node', '--log-level=error', `--outfile=${output}`];
-  const esbuild = path.join(folder, 'node_modules', '.bin', 'esbuild');
+  const esbuild = path.join(consumersFolder, 'node_modules', '.bin', 'esbuild');
   await executeOrFail(esbuild, [entry, ...options, '--external:ws', '--external:autocannon']);
 }
 

@@ -10,6 +10,7 @@ import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
 import { environmentTests } from './environments';
+import { exampleTests } from './examples';
 import { fairnessTests } from './fairness';
 import { fallbackTests, missingRdmaTests } from './fallback';
 import { runGroups } from './groups';
@@ -32,6 +33,7 @@ const groups: Record<string, () => void> = {
   fairness: () => fairnessTests(lab),
   http: () => httpTests(lab),
   consumers: () => consumerTests(lab),
+  examples: () => exampleTests(lab),
   counters: () => countersTests(lab),
   'in-place': () => inPlaceTests(lab),
   conformance: () => conformanceTests(lab, ['require']),
