@@ -1,9 +1,9 @@
 /** Makes the prebuilt binary of a target, with prebuildify and the compiler of zig.ts. */
 
-import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { withCacheLock } from '../lab/cache';
-import { executeOrFail } from '../lab/execute';
+import { execute, executeOrFail, LabUnavailable } from '../lab/execute';
 import { setUpHeaders, type Report } from '../lab/setup';
 import { root } from '../rdma/program';
 import { downloadNpmPackage } from './npm-package';
@@ -28,6 +28,17 @@ function stage(folder: string): void {
 }
 
 /**
+ * Lets the compiler make the libraries of a target, which it does when they are first needed, and
+ * sometimes fails at in several processes at once.
+ */
+async function makeLibraries(environment: Record<string, string>, folder: string): Promise<void> {
+  const source = path.join(folder, 'libraries.cc');
+  writeFileSync(source, '#include <string>\nstd::string Text() { return "text"; }\n');
+  const args = ['-O3', '-fPIC', '-shared', source, '-o', path.join(folder, 'libraries.so')];
+  await executeOrFail(environment['CXX'] ?? '', args, { env: { ...process.env, ...environment } });
+}
+
+/**
  * Compiles the addon for a target into `prebuilds`.
  *
  * @throws LabUnavailable with the end of the compiler's output, or when something is not to be had.
@@ -41,21 +52,23 @@ export async function buildPrebuild(target: Target, report: Report): Promise<voi
   const folder = path.join(root, 'build', 'prebuilds', nameOf(target));
   stage(folder);
   report(`compiling ${nameOf(target)}`);
+  const compiler = compilerEnvironment(zig, target, path.join(folder, 'compiler'));
+  await makeLibraries(compiler, folder);
+  const tags = ['--napi', '--tag-libc', '--arch', target.arch, '--libc', target.libc];
   const prebuildify = path.join(root, 'node_modules', '.bin', 'prebuildify');
-  await executeOrFail(
-    prebuildify,
-    ['--napi', '--tag-libc', '--arch', target.arch, '--libc', target.libc, '--out', root],
-    {
-      cwd: folder,
-      env: {
-        ...process.env,
-        ...compilerEnvironment(zig, target, path.join(folder, 'compiler')),
-        JOBS: 'max',
-        GYP_DEFINES: 'werror=1',
-        RDMA_NET_INCLUDE: path.join(folder, 'include'),
-        npm_config_nodedir: node,
-      },
+  const { status, stdout, stderr } = await execute(prebuildify, [...tags, '--out', root], {
+    cwd: folder,
+    env: {
+      ...process.env,
+      ...compiler,
+      JOBS: 'max',
+      GYP_DEFINES: 'werror=1',
+      RDMA_NET_INCLUDE: path.join(folder, 'include'),
+      npm_config_nodedir: node,
     },
-  );
+  });
+  const log = path.join(folder, 'compiler.log');
+  writeFileSync(log, stdout + stderr);
+  if (status !== 0) throw new LabUnavailable(`${nameOf(target)} could not be compiled: see ${log}`);
   report(`made ${path.relative(root, prebuildFile(target))}`);
 }

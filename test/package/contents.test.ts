@@ -58,7 +58,7 @@ void t.test('the package has the sources that are compiled, and what they includ
 });
 
 void t.test('a map of the compiled sources has the sources in it', async (t) => {
-  for (const file of (await published).filter((name) => name.endsWith('.map'))) {
+  for (const file of (await published).filter((name) => /js\.map$/.test(name))) {
     const map = JSON.parse(readFileSync(path.join(root, file), 'utf8')) as {
       sources: unknown[];
       sourcesContent?: unknown[];
