@@ -62,7 +62,6 @@ export async function buildPrebuild(target: Target, report: Report): Promise<voi
       ...process.env,
       ...compiler,
       JOBS: 'max',
-      GYP_DEFINES: 'werror=1',
       RDMA_NET_INCLUDE: path.join(folder, 'include'),
       npm_config_nodedir: node,
     },

@@ -57,17 +57,21 @@ void t.test('without a compiler the prebuilt binary is taken', here, async (t) =
   t.match(doctor.stdout, /shared memory/i, doctor.stderr);
 });
 
-void t.test('without a compiler and a binary it is plain net, with the reason', patient, async (t) => {
-  const { project, output, status } = await installed('without', {});
-  t.equal(status, 0, output);
-  t.match(output, 'rdma-net: the native addon could not be built');
-  t.match(output, 'the package works as plain net. It needs a C++20 compiler and make.');
+void t.test(
+  'without a compiler and a binary it is plain net, with the reason',
+  patient,
+  async (t) => {
+    const { project, output, status } = await installed('without', {});
+    t.equal(status, 0, output);
+    t.match(output, 'rdma-net: the native addon could not be built');
+    t.match(output, 'the package works as plain net. It needs a C++20 compiler and make.');
 
-  const debug = { NODE_DEBUG: 'rdma-net' };
-  const result = await project.run(['node', ...PRELOAD, 'echo.js'], debug);
-  t.match(echoOf(result), { transport: 'tcp', whole: true });
-  t.match(result.stderr, 'addon-missing');
-  const doctor = await project.run(['npx', 'rdma-net', 'doctor']);
-  t.not(doctor.status, 0, 'the doctor finds that something is missing');
-  t.match(doctor.stdout, /addon/, doctor.stderr);
-});
+    const debug = { NODE_DEBUG: 'rdma-net' };
+    const result = await project.run(['node', ...PRELOAD, 'echo.js'], debug);
+    t.match(echoOf(result), { transport: 'tcp', whole: true });
+    t.match(result.stderr, 'addon-missing');
+    const doctor = await project.run(['npx', 'rdma-net', 'doctor']);
+    t.not(doctor.status, 0, 'the doctor finds that something is missing');
+    t.match(doctor.stdout, /addon/, doctor.stderr);
+  },
+);

@@ -29,7 +29,10 @@ async function makeProject(wanted: readonly Target[]): Promise<Project> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const prebuilds = wanted.map((target) => [prebuildPath(target), prebuildFile(target)]);
-  const tarball = await makeTarball(folder, Object.fromEntries(prebuilds) as Record<string, string>);
+  const tarball = await makeTarball(
+    folder,
+    Object.fromEntries(prebuilds) as Record<string, string>,
+  );
   const project = await Project.create(path.join(folder, 'app'), {
     node: process.execPath,
     compiler: false,
@@ -56,7 +59,8 @@ async function tryTarget(target: Target, project: Project): Promise<string[]> {
       outcome = `FAILED: ${String(error)}`;
     }
     console.log(`${nameOf(target)}: ${runner.name}: ${outcome}`);
-    if (outcome.startsWith('FAILED')) problems.push(`${nameOf(target)} on ${runner.name}: ${outcome}`);
+    if (outcome.startsWith('FAILED'))
+      problems.push(`${nameOf(target)} on ${runner.name}: ${outcome}`);
   }
   return problems;
 }

@@ -44,7 +44,9 @@ export class Project {
     const environment = cleanEnvironment();
     symlinkSync(node, path.join(programs, 'node'));
     for (const program of PROGRAMS) {
-      const found = await executeOrFail('sh', ['-c', `command -v ${program}`], { env: environment });
+      const found = await executeOrFail('sh', ['-c', `command -v ${program}`], {
+        env: environment,
+      });
       symlinkSync(found.trim(), path.join(programs, program));
     }
     environment['PATH'] = compiler ? `${programs}:${environment['PATH'] ?? ''}` : programs;

