@@ -46,6 +46,7 @@
             'binding/stream/wire.cc',
             'binding/system/address.cc',
           ],
+          'ldflags': ['-Wl,--version-script=<(module_root_dir)/binding/exports.map'],
           'conditions': [
             ['werror==1', { 'cflags': ['-Werror'] }],
             ['rdma_include!="none" and rdma_include!="system"', {
@@ -93,7 +94,11 @@
       # Node's own headers do not pass our warnings.
       'cflags_cc+': ['-Wno-unused-parameter'],
       'defines': [
-        'NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NAPI_DISABLE_CPP_EXCEPTIONS',
+        # The lowest that has all that binding/napi calls: napi_add_async_cleanup_hook came with 8,
+        # napi_detach_arraybuffer with 7. Every Node since 12.22 has it, and later versions keep what
+        # it promises: one binary is for all versions of Node that the package supports.
+        'NAPI_VERSION=8',
+        'NODE_ADDON_API_DISABLE_DEPRECATED', 'NAPI_DISABLE_CPP_EXCEPTIONS',
         # An environment that is being torn down takes no exceptions: that must not end the process.
         'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       ],

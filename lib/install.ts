@@ -33,6 +33,7 @@ const REUSE_PORT = 2;
 
 let environmentRead = false;
 let installed = false;
+let warned = false;
 let everySocket = false;
 
 /**
@@ -78,8 +79,10 @@ function isRequired(): boolean {
   return mode !== 'off' && [{ mode }, ...rules].some((one) => one.mode === 'require');
 }
 
-// Nothing is caught, so that there is no connection to fail.
+// Nothing is caught, so that there is no connection to fail. The preload and every import come here.
 function warn(reason: Reason): void {
+  if (warned) return;
+  warned = true;
   process.emitWarning(`RDMA is required, but all sockets will use TCP: ${reason.text}`, {
     code: 'RDMA_NET_REQUIRED',
     detail: reason.detail,

@@ -19,7 +19,9 @@ namespace rdma_net::local {
 /// that at least one of them sees the other's store, so that no message is slept over (Dekker). The
 /// same holds for `wants_room` and `head`, the other way round.
 
-/// Messages are made of these.
+/// Messages are made of these. The other side may write to them at any time, so that each word is read
+/// and written atomically: by builtins, because the C++ library that prebuilt binaries are made with
+/// has no std::atomic_ref.
 struct alignas(16) Cell {
   std::array<uint32_t, 4> words;
 };
@@ -54,7 +56,7 @@ class QueueProducer {
     for (const Cell& cell : message) {
       Cell& target = cells_[tail_++ & (cells_.size() - 1)];
       for (size_t i = 0; i < cell.words.size(); i++) {
-        std::atomic_ref(target.words[i]).store(cell.words[i], std::memory_order_relaxed);
+        __atomic_store_n(&target.words[i], cell.words[i], __ATOMIC_RELAXED);
       }
     }
     control_->tail.store(tail_, std::memory_order_release);
@@ -96,7 +98,7 @@ class QueueConsumer {
     Cell& source = cells_[(head_ + ahead) & (cells_.size() - 1)];
     Cell cell{};
     for (size_t i = 0; i < cell.words.size(); i++) {
-      cell.words[i] = std::atomic_ref(source.words[i]).load(std::memory_order_relaxed);
+      cell.words[i] = __atomic_load_n(&source.words[i], __ATOMIC_RELAXED);
     }
     return cell;
   }
