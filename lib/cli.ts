@@ -26,7 +26,7 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
     'doctor',
     {
-      synopsis: '[--json]',
+      synopsis: '[--problems] [--json]',
       summary: 'tell what can be used here, what is missing, and how to get it',
       load: async () => (await import('./commands/doctor.js')).doctor,
     },

@@ -3,13 +3,13 @@
 import { diagnose, type Diagnosis } from '../doctor/diagnosis';
 import type { Facts } from '../doctor/facts';
 import { gatherFacts } from '../doctor/gather';
-import { printDiagnosis } from '../doctor/print';
+import { onlyProblems, printDiagnosis } from '../doctor/print';
 import { readEnvironment } from '../mode';
 import { packageVersion } from '../version';
 import { ExitStatus, UsageError, type Command } from './command';
 import { painterFor } from './terminal';
 
-const WIDTH_MAX = 110;
+const WIDTH_MAX = 100;
 
 /** What `doctor --json` writes. Fields are only added as long as `format` is the same. */
 export interface DoctorReport {
@@ -28,7 +28,7 @@ function report(facts: Facts, { sections, verdict }: Diagnosis): DoctorReport {
 }
 
 export const doctor: Command = {
-  help: `Usage: rdma-net doctor [--json]
+  help: `Usage: rdma-net doctor [--problems] [--json]
 
 Looks at everything that RDMA and shared memory need on this machine: Node and the addon, libraries
 and plug-ins, devices, ports and addresses, modules, permissions, locked memory, network namespaces
@@ -38,18 +38,21 @@ addresses. Changes nothing, and needs no root, but root sees more: the rules of 
 For whatever is not right it tells what changes it. Run it as the user, and in the container, of the
 program that it is about.
 
-  --json   one JSON object instead: { format, version, checks: [{ id, state, text, fix, reason }],
-           facts, verdict }; a state is "ok", "warning", "problem" or "not-applicable"
+  --problems   leave out what is right
+  --json       one JSON object instead: { format, version, checks: [{ id, state, text, fix, reason }],
+               facts, verdict }; a state is "ok", "warning", "problem" or "not-applicable"
 
 Exits with 0 when there is no problem, and sockets will use RDMA (shared memory, where RDMA is
 switched off), else with 1.`,
   async run(args) {
-    const unknown = args.find((arg) => arg !== '--json');
-    if (unknown !== undefined)
+    const unknown = args.find((arg) => arg !== '--json' && arg !== '--problems');
+    if (unknown !== undefined) {
       throw new UsageError(`doctor has no option ${JSON.stringify(unknown)}`);
+    }
     readEnvironment(process.env);
     const facts = await gatherFacts();
-    const diagnosis = diagnose(facts);
+    const all = diagnose(facts);
+    const diagnosis = args.includes('--problems') ? onlyProblems(all) : all;
     if (args.includes('--json')) {
       console.log(JSON.stringify(report(facts, diagnosis), undefined, 2));
     } else {

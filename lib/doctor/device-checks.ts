@@ -116,7 +116,7 @@ function checkPort(facts: Facts, device: DeviceFacts, port: PortFacts): Check {
       `MTU ${mtuOf(facts, device, port) ?? '?'}`,
     ];
     if (port.netdevs.length > 0) parts.push(`on ${port.netdevs.join(', ')}`);
-    parts.push(`${gids.length} GIDs${versions.length > 0 ? ` (${versions.join(', ')})` : ''}`);
+    parts.push(`GIDs: ${gids.length}${versions.length > 0 ? ` (${versions.join(', ')})` : ''}`);
     return ok('port', parts.filter((part) => part !== '').join(', '));
   }
   const text = `${name} is ${state} (${physicalState}).`;

@@ -62,7 +62,8 @@ function checkModules({ system, modules, devices, elsewhere }: Facts): Check[] {
 }
 
 function checkFiles(facts: Facts): Check[] {
-  const { files, modules } = facts;
+  const { files, modules, program } = facts;
+  if (program.permissionModel) return [];
   const hasManager = modules.every(
     ({ name, state }) => name !== 'rdma_ucm' || state !== 'not loaded',
   );
@@ -184,7 +185,8 @@ function checkMemoryLock({ system, program, memoryLock }: Facts): Check {
   const usable = Math.floor(soft * USABLE_PART);
   const isFree = exempt || usable >= wanted;
   const own = `${size(wanted)} (RDMA_NET_PINNED_BYTES_MAX) in a process: ${capacity(wanted)}`;
-  if (isFree) return ok('memory-lock', `${exempt ? 'no limit for this process' : size(soft)}; ${own}`);
+  if (isFree)
+    return ok('memory-lock', `${exempt ? 'no limit for this process' : size(soft)}; ${own}`);
   const shellMay = hard * USABLE_PART >= wanted;
   const limits = `ulimit -l is ${size(soft)} (hard: ${size(hard)}) for each process`;
   const fix = raiseMemoryLock(system, shellMay);

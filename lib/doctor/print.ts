@@ -14,6 +14,15 @@ const WORD_WIDTH = 6;
 const ID_WIDTH = 18;
 const INDENT = ' '.repeat(WORD_WIDTH + ID_WIDTH);
 
+/** What of a diagnosis is no problem and no warning is left out. */
+export function onlyProblems({ sections, verdict }: Diagnosis): Diagnosis {
+  const left = sections.map(({ title, checks }) => ({
+    title,
+    checks: checks.filter(({ state }) => state === 'problem' || state === 'warning'),
+  }));
+  return { sections: left.filter(({ checks }) => checks.length > 0), verdict };
+}
+
 /** Lines, without their ends; commands are never broken. */
 export function printDiagnosis(
   { sections, verdict }: Diagnosis,

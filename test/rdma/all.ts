@@ -9,6 +9,7 @@ import { consumerTests } from './consumers';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
+import { doctorTests } from './doctor';
 import { environmentTests } from './environments';
 import { fairnessTests } from './fairness';
 import { fallbackTests, missingRdmaTests } from './fallback';
@@ -49,6 +50,7 @@ const groups: Record<string, () => void> = {
     fallbackTests(lab);
     missingRdmaTests();
   },
+  doctor: doctorTests,
   // Last: it takes the device away.
   'device-loss': deviceLossTests,
 };
