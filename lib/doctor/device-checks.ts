@@ -38,7 +38,7 @@ function grade(facts: Facts, check: Check): Check {
 }
 
 function checkNoDevice(facts: Facts): Check {
-  const { system, adapters, defaultNetdev, hasSoftwareRdma } = facts;
+  const { system, adapters, addresses, defaultNetdev, hasSoftwareRdma } = facts;
   const reason = reasonFor('no-device');
   const [adapter] = adapters;
   if (adapter !== undefined) {
@@ -56,7 +56,7 @@ function checkNoDevice(facts: Facts): Check {
       `if it has one there, ${giveDevices(system)}`,
     ]);
   }
-  const netdev = defaultNetdev ?? 'eth0';
+  const netdev = defaultNetdev ?? addresses[0]?.netdev ?? 'eth0';
   if (!hasSoftwareRdma) {
     return problemOf('device', reason, [
       'an adapter for RoCE or InfiniBand',
@@ -110,11 +110,9 @@ function checkPort(facts: Facts, device: DeviceFacts, port: PortFacts): Check {
   const name = `${device.name}/${number}`;
   if (state === 'ACTIVE') {
     const versions = [...new Set(gids.map(({ type }) => type))].filter((type) => type !== '');
-    const parts = [
-      `${name}: ${state}, ${linkLayer}`,
-      rate,
-      `MTU ${mtuOf(facts, device, port) ?? '?'}`,
-    ];
+    const mtu = mtuOf(facts, device, port);
+    const parts = [`${name}: ${state}, ${linkLayer}`, rate];
+    if (mtu !== undefined) parts.push(`MTU ${mtu}`);
     if (port.netdevs.length > 0) parts.push(`on ${port.netdevs.join(', ')}`);
     parts.push(`GIDs: ${gids.length}${versions.length > 0 ? ` (${versions.join(', ')})` : ''}`);
     return ok('port', parts.filter((part) => part !== '').join(', '));
@@ -187,8 +185,11 @@ function checkNoAddress(facts: Facts, device: DeviceFacts, port: PortFacts): Che
   // In another namespace, as is said elsewhere.
   if (netdev === undefined && port.netdevs.length > 0) return [];
   const name = netdev?.name ?? 'NETDEV';
-  const text = `${device.name}/${port.number} has no IP address, and so no GID that a connection could use.`;
+  const text = `${device.name}/${port.number} has no IP address, by which connections could find it.`;
   const fix = [asRoot(system, `ip address add ADDRESS/PREFIX dev ${name}`)];
+  if (netdev === undefined && port.linkLayer === 'InfiniBand') {
+    fix.unshift(asRoot(system, 'modprobe ib_ipoib'));
+  }
   const isAlone = !addresses.some(({ rdma }) => rdma !== undefined);
   return [isAlone ? problem('gid', text, fix, 'no-route') : warning('gid', text, fix)];
 }

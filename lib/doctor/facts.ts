@@ -156,7 +156,7 @@ export interface FilterRuleFacts {
 
 export interface FilterFacts {
   /** Whether the rules could be read; where not, why. */
-  seen: 'nftables' | 'not root' | 'no nft';
+  seen: 'nftables' | 'not root' | 'no nft' | 'nft failed';
   rules: FilterRuleFacts[];
   /** Whether a packet to a device's own address was refused by the kernel. */
   sendRefused: boolean;

@@ -7,7 +7,8 @@ import type { FilterFacts, FilterRuleFacts } from './facts';
 
 /** RoCE version 2 comes in UDP packets to this port. */
 const ROCE_PORT = 4791;
-const TIMEOUT_MS = 2000;
+/** It may have to load modules of the kernel. */
+const TIMEOUT_MS = 5000;
 
 interface Chain {
   family: string;
@@ -53,8 +54,9 @@ export async function findFilters(
       },
     });
     return { seen: 'nftables', rules: rulesAgainstRoce(stdout), sendRefused };
-  } catch {
-    return { seen: 'no nft', rules: [], sendRefused };
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return { seen: isMissing ? 'no nft' : 'nft failed', rules: [], sendRefused };
   }
 }
 

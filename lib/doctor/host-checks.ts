@@ -224,5 +224,6 @@ function seenText({ seen }: FilterFacts): string {
   const sent = 'packets to UDP port 4791 leave';
   if (seen === 'nftables') return `${sent}, and no rule of nftables keeps them out`;
   if (seen === 'not root') return `${sent}; the rules for those that come are shown to root only`;
+  if (seen === 'nft failed') return `${sent}; the rules for those that come cannot be read by nft`;
   return `${sent}; without the command nft the rules for those that come are not seen`;
 }

@@ -28,8 +28,7 @@ function checkNode({ system, program }: Facts): Check[] {
   if (permissionModel) {
     const reason = reasonFor('permission-model');
     const fix = [
-      'start node without --permission (--experimental-permission); in NODE_OPTIONS, too',
-      'without RDMA all works as before: sockets are those of Node',
+      'start node without --permission (--experimental-permission), in NODE_OPTIONS too',
     ];
     return [node, problemOf('permission-model', reason, fix)];
   }

@@ -3,7 +3,7 @@
  *
  *     npm run --silent lab -- run --cpus 2 node dist/test/rdma/doctor-page.js > docs/doctor.md
  */
-import { examine, shell } from './doctor';
+import { examine, shell } from './examine';
 import { faults, prepareGuest, type Fault } from './faults';
 import { root } from './program';
 

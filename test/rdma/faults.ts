@@ -76,6 +76,8 @@ function filter(chain: string, rule: string): Required<Pick<Fault, 'make' | 'hea
 /** What the guest sees of the host that is not so in it, and what an ordinary user must read. */
 export async function prepareGuest(): Promise<void> {
   await run('rm', ['-f', '/.dockerenv', '/run/.containerenv']);
+  // The first has the kernel load modules, which takes long here.
+  await run('nft', ['list', 'ruleset']);
   for (const file of [path.join(root, 'package.json'), process.execPath]) {
     for (let folder = path.dirname(file); folder !== '/'; folder = path.dirname(folder)) {
       chmodSync(folder, statSync(folder).mode | 0o055);
