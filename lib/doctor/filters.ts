@@ -49,7 +49,6 @@ export async function findFilters(
       maxBuffer: 64 << 20,
       env: {
         ...process.env,
-        NODE_OPTIONS: '',
         PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
       },
     });
@@ -73,7 +72,7 @@ function isSendRefused(address: string): Promise<boolean> {
     };
     socket.once('error', () => end(false));
     socket.send(Buffer.alloc(0), ROCE_PORT, address, (error) => {
-      end((error as NodeJS.ErrnoException | null)?.code === 'EPERM');
+      end(error !== null && 'code' in error && error.code === 'EPERM');
     });
   });
 }

@@ -18,7 +18,6 @@ const INSTALL: Readonly<Record<string, Record<'libraries' | 'providers', string>
     providers: 'zypper install --force libibverbs',
   },
   arch: { libraries: 'pacman -S rdma-core', providers: 'pacman -S rdma-core' },
-  alpine: { libraries: 'apk add rdma-core-libs', providers: 'apk fix rdma-core-libs' },
 };
 const FAMILIES: Readonly<Record<string, string>> = {
   ubuntu: 'debian',
@@ -85,7 +84,9 @@ export function giveDevices(system: SystemFacts): string {
       return `${system.container} run --device /dev/infiniband ...`;
     case 'kubernetes':
       return 'request the resource of an RDMA device plug-in, as rdma/hca, in the limits of the pod';
-    default:
+    case 'lxc':
+    case 'other':
+    case undefined:
       return 'let the container have /dev/infiniband';
   }
 }

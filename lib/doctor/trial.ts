@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { RdmaError } from '../errors';
 import { EventKind, Sharing, type DetailKind } from '../native';
-import { reasonFor, type Reason } from '../reasons';
+import { reasonFor, type Reason, type ReasonCode } from '../reasons';
 import { Status } from '../status';
 import type { EventSink, FabricTransport } from '../transport';
 import type { TrialFacts } from './facts';
@@ -24,7 +24,7 @@ export function tryOpening(transport: FabricTransport): Promise<Reason | undefin
   return new Promise((resolve) => {
     const attempt = new Attempt(transport, (failure) => resolve(failure));
     attempt.listen('0.0.0.0', 0, () => attempt.end(undefined));
-    attempt.limit(OPEN_MS_MAX);
+    attempt.limit(OPEN_MS_MAX, 'connection-failed');
   });
 }
 
@@ -58,7 +58,10 @@ function connectOnce(transport: FabricTransport, address: string): Promise<Trial
     });
     attempt.onResponse = (id) => {
       const status = transport.native.establish(id);
-      if (status !== Status.Ok) return attempt.fail(status, 0, 0);
+      if (status !== Status.Ok) {
+        attempt.fail(status, 0, 0);
+        return;
+      }
       facts.connectMs = performance.now() - startMs;
       facts.mtu = transport.native.info(id)?.mtu;
       startMs = performance.now();
@@ -77,7 +80,7 @@ function connectOnce(transport: FabricTransport, address: string): Promise<Trial
       const right = buffer.equals(MESSAGE);
       attempt.end(right ? undefined : reasonFor('connection-failed', 'other bytes came back'));
     };
-    attempt.limit(ANSWER_MS_MAX);
+    attempt.limit(ANSWER_MS_MAX, 'peer-timeout');
   });
 }
 
@@ -111,19 +114,21 @@ class Attempt implements EventSink {
     this.#add(this.#transport.native.connect(address, port));
   }
 
-  /** Begins the time that there is. */
-  limit(ms: number): void {
+  /** Begins the time that there is, and says what it means when it is over. */
+  limit(ms: number, code: ReasonCode): void {
     if (this.#isDone) return;
     this.#timer = setTimeout(() => {
-      const seconds = `nothing came back within ${ms / 1000} s`;
-      this.end(reasonFor('peer-timeout', seconds));
+      this.end(reasonFor(code, `nothing came back within ${ms / 1000} s`));
       // What hangs may never come to its end.
       this.#finish();
     }, ms);
   }
 
   #add(id: number): void {
-    if (id < 0) return this.fail(-id as Status, 0, 0);
+    if (id < 0) {
+      this.fail(-id as Status, 0, 0);
+      return;
+    }
     this.#ids.add(id);
     this.#transport.adopt(id, this);
   }

@@ -21,6 +21,25 @@ as the user, in the container and with the environment of the program that it is
 \`reason\` that sockets have for being on TCP), \`facts\` (what was found out, as in
 \`lib/doctor/facts.ts\`) and \`verdict\`. Ids never change their meaning.
 
+| \`id\` | What is looked at |
+| --- | --- |
+| \`system\`, \`node\`, \`node-internals\` | Kernel, distribution, user and container; the version of Node, and whether it is one that rdma-net knows. |
+| \`permission-model\` | Whether Node's permission model refuses addons. |
+| \`mode\`, \`rule\` | What the environment asks for. |
+| \`addon\`, \`addon-verbs\` | Whether the addon loads, and was built with RDMA. |
+| \`local\` | A message of this process to itself over shared memory. |
+| \`library\` | librdmacm and libibverbs: found, loaded, version, functions. |
+| \`modules\` | ib_core, ib_uverbs, rdma_cm and rdma_ucm of the kernel. |
+| \`device-files\` | Whether this user may open the files of /dev/infiniband. |
+| \`namespace\` | Whether devices, and the network devices under them, are in this network namespace. |
+| \`memory-lock\` | The limit of locked memory, and how many connections it allows. The kernel counts for each process by itself. |
+| \`udp-4791\` | Rules of nftables against RoCE (shown to root), and whether its packets may leave. |
+| \`device\` | Each RDMA device: driver, model, firmware; what there could be where there is none. |
+| \`provider\` | The plug-in of libibverbs for each device. |
+| \`port\`, \`mtu\`, \`gid\` | State, link layer, rate and MTU of each port, and whether it has an IP address. |
+| \`opening\` | Whether libraries and devices open and listen. |
+| \`address\` | The device and GID of each address of this host, and a connection of this process to itself there. |
+
 What follows was written by a command, which runs it in the lab: a guest with the software RDMA of
 Linux. Each fault is made there for real, looked at, and healed again, and the tests do the same. The
 folder of rdma-net is shown as \`${shown('')}\`; times are those of an emulated processor.
