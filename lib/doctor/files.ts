@@ -10,7 +10,13 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 
-const collator = new Intl.Collator('en', { numeric: true });
+/** As `mlx5_9` and `mlx5_10`. Intl.Collator would take longer than all the rest. */
+function byNameAndNumber(a: string, b: string): number {
+  const [, nameOfA = '', numberOfA] = /^(.*?)(\d*)$/.exec(a) ?? [];
+  const [, nameOfB = '', numberOfB] = /^(.*?)(\d*)$/.exec(b) ?? [];
+  if (nameOfA !== nameOfB) return nameOfA < nameOfB ? -1 : 1;
+  return Number(numberOfA) - Number(numberOfB);
+}
 
 /** What cannot be read is not there: a doctor looks at machines that lack things. */
 export class Files {
@@ -48,7 +54,7 @@ export class Files {
   /** The names in a folder, numbers in them in their order. */
   list(folder: string): string[] {
     try {
-      return readdirSync(this.#at(folder)).sort((a, b) => collator.compare(a, b));
+      return readdirSync(this.#at(folder)).sort(byNameAndNumber);
     } catch {
       return [];
     }

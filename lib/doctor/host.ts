@@ -69,10 +69,9 @@ function containerOf(files: Files): SystemFacts['container'] {
 
 /** Modules that RDMA needs, and those of the devices that there are. */
 export function findModules(files: Files): ModuleFacts[] {
-  const folder = `/lib/modules/${release()}`;
-  const builtIn = files.text(`${folder}/modules.builtin`) ?? '';
   return Object.entries(MODULES).map(([name, sign]) => {
     if (files.has(`/sys/module/${name}`)) return { name, state: 'loaded' };
+    const builtIn = files.text(`/lib/modules/${release()}/modules.builtin`) ?? '';
     // One that is built in shows by what it makes where nobody has the list.
     const isBuiltIn = builtIn.includes(`/${name}.ko`) || (sign !== undefined && files.has(sign));
     return { name, state: isBuiltIn ? 'built in' : 'not loaded' };
