@@ -46,6 +46,7 @@ folder of rdma-net is shown as \`${shown('')}\`; times are those of an emulated 
 
 \`\`\`sh
 npm run --silent lab -- run --cpus 2 node dist/test/rdma/doctor-page.js > docs/doctor.md
+npx prettier --write docs/doctor.md
 \`\`\`
 `;
 
