@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 /** The command `rdma-net`. */
 
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { ExitStatus, UsageError, type Command } from './commands/command';
 import { ConfigurationError } from './errors';
+import { packageVersion } from './version';
 
 interface Entry {
   /** What follows the name, in the list of commands. */
@@ -27,8 +26,8 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
     'doctor',
     {
-      synopsis: '',
-      summary: 'tell what can be used here, and what is missing',
+      synopsis: '[--problems] [--json]',
+      summary: 'tell what can be used here, what is missing, and how to get it',
       load: async () => (await import('./commands/doctor.js')).doctor,
     },
   ],
@@ -63,11 +62,6 @@ Options:
 ${ENVIRONMENT}`;
 }
 
-function version(): string {
-  const file = path.join(__dirname, '..', '..', 'package.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
-
 function entryOf(name: string): Entry {
   const entry = COMMANDS.get(name);
   if (entry !== undefined) return entry;
@@ -79,7 +73,7 @@ async function execute(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined) throw new UsageError('a command is missing');
   if (name === '-v' || name === '--version') {
-    console.log(version());
+    console.log(packageVersion());
     return ExitStatus.Ok;
   }
   if (name === '-h' || name === '--help' || name === 'help') {

@@ -1,178 +1,64 @@
 /** `rdma-net doctor`: whether RDMA and shared memory can be used here, and what is missing. */
 
-import { AsyncResource } from 'node:async_hooks';
-import { readFileSync, readdirSync } from 'node:fs';
-import { theBinding } from '../binding';
-import { RdmaError } from '../errors';
-import { tcpClass } from '../internals';
-import { readEnvironment, settings, type FabricTransportName } from '../mode';
-import { EventKind, Sharing, type DetailKind } from '../native';
-import { describeRule } from '../plan';
-import { reasonCodeOf, reasonFor, type Reason } from '../reasons';
-import { internalsDiffer } from '../self-check';
-import type { Status } from '../status';
-import { localTransport, rdmaTransport, type EventSink, type FabricTransport } from '../transport';
-import { ExitStatus, type Command } from './command';
+import { diagnose, type Diagnosis } from '../doctor/diagnosis';
+import type { Facts } from '../doctor/facts';
+import { gatherFacts } from '../doctor/gather';
+import { onlyProblems, printDiagnosis } from '../doctor/print';
+import { readEnvironment } from '../mode';
+import { packageVersion } from '../version';
+import { ExitStatus, UsageError, type Command } from './command';
+import { painterFor } from './terminal';
 
-/** What the doctor has to say. */
-interface Diagnosis {
-  lines: string[];
-  /** Whether sockets would use RDMA; shared memory, where RDMA is switched off. */
-  usable: boolean;
+const WIDTH_MAX = 100;
+
+/** What `doctor --json` writes. Fields are only added as long as `format` is the same. */
+export interface DoctorReport {
+  format: 1;
+  /** Of rdma-net. */
+  version: string;
+  /** Those of {@link Diagnosis.sections}, one after the other. */
+  checks: Diagnosis['sections'][number]['checks'];
+  facts: Facts;
+  verdict: Diagnosis['verdict'];
 }
 
-const DEVICES = '/sys/class/infiniband';
-
-function line(ok: boolean, name: string, text: string): string {
-  return `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(10)} ${text}`;
-}
-
-function readText(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function describeDevices(): string[] {
-  return list(DEVICES).map((device) => {
-    const ports = list(`${DEVICES}/${device}/ports`).map((port) => {
-      const state = readText(`${DEVICES}/${device}/ports/${port}/state`) ?? 'state unknown';
-      return `port ${port} ${state.replace(/^\d+: /, '')}`;
-    });
-    return `${device} (${ports.join(', ')})`;
-  });
-}
-
-function describeMemoryLock(): string {
-  const limits = readText('/proc/self/limits') ?? '';
-  const match = /^Max locked memory\s+(\S+)/m.exec(limits);
-  if (match?.[1] === undefined) return 'unknown';
-  return match[1] === 'unlimited' ? match[1] : `${match[1]} bytes`;
-}
-
-function whyNoInternals(): Reason | undefined {
-  if (process.platform !== 'linux') return reasonFor('platform', process.platform);
-  try {
-    tcpClass();
-  } catch (error) {
-    return reasonFor('permission-model', error instanceof Error ? error.message : '');
-  }
-  return internalsDiffer();
-}
-
-/** Opens a listener, as a server would, and with it libraries and devices; then closes it. */
-class Trial implements EventSink {
-  readonly scope = new AsyncResource('RDMADOCTOR');
-  readonly #done: (failure: Reason | undefined) => void;
-
-  constructor(done: (failure: Reason | undefined) => void) {
-    this.#done = done;
-    const id = rdmaTransport.native.listen('0.0.0.0', 0, 1, false, Sharing.Alone);
-    if (id < 0) {
-      done(reasonFor(reasonCodeOf(-id as Status)));
-      return;
-    }
-    rdmaTransport.adopt(id, this);
-    rdmaTransport.retain();
-  }
-
-  handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
-    if (kind === EventKind.Listening) {
-      rdmaTransport.native.close(id);
-      return;
-    }
-    rdmaTransport.release();
-    if (kind === EventKind.Closed) this.#done(undefined);
-    else {
-      const failure = new RdmaError(a as Status, b, c as DetailKind);
-      const detail = rdmaTransport.native.openError();
-      this.#done(reasonFor(reasonCodeOf(failure.status), detail === '' ? failure.message : detail));
-    }
-  }
-}
-
-/** Whether a transport may be used, if only by a rule. */
-function isWanted(name: FabricTransportName): boolean {
-  const { transports, rules } = settings;
-  return [{ transports }, ...rules].some((one) => one.transports.includes(name));
-}
-
-function whyNot(transport: FabricTransport, wanted: boolean): Reason | undefined {
-  return wanted ? (transport.unavailable() ?? transport.open()) : transport.offReason;
-}
-
-/**
- * Looks at everything that the transports need. Opens libraries, devices and a listener; connects to
- * nobody.
- * @throws {ConfigurationError} when the environment has a mistake
- */
-async function diagnose(): Promise<Diagnosis> {
-  readEnvironment(process.env);
-  const devices = describeDevices();
-  const binding = process.platform === 'linux' ? theBinding() : undefined;
-  const none = settings.mode === 'off' ? reasonFor('mode-off') : whyNoInternals();
-  const isLocalWanted = isWanted('local');
-  const isRdmaWanted = isWanted('rdma');
-  const local = none ?? whyNot(localTransport, isLocalWanted);
-  const early = none ?? whyNot(rdmaTransport, isRdmaWanted);
-  const rdma = early ?? (await new Promise<Reason | undefined>((done) => new Trial(done)));
-  const hasVerbs = binding?.hasVerbs === true;
-  const lines = [
-    line(none?.code !== 'platform', 'system', `${process.platform} ${process.arch}`),
-    line(none?.code !== 'node-internals', 'node', process.version),
-    line(none?.code !== 'mode-off', 'mode', settings.mode),
-    line(true, 'transports', settings.transports.join(', ')),
-    ...settings.rules.map((rule) => line(true, 'rule', describeRule(rule))),
-    line(binding !== undefined, 'addon', binding === undefined ? 'not loaded' : 'loaded'),
-  ];
-  if (isLocalWanted) {
-    lines.push(line(local === undefined, 'local', local?.text ?? 'shared memory can be used'));
-  }
-  if (isRdmaWanted) {
-    lines.push(
-      line(hasVerbs, 'verbs', hasVerbs ? 'built in' : 'missing'),
-      line(devices.length > 0, 'devices', devices.length > 0 ? devices.join('; ') : 'none'),
-      ...(early === undefined ? [line(rdma === undefined, 'trial', rdma?.text ?? 'listened')] : []),
-      line(true, 'memlock', describeMemoryLock()),
-    );
-  }
-  lines.push('', ...verdict(local, rdma));
-  return { lines, usable: (isRdmaWanted ? rdma : local) === undefined };
-}
-
-function verdict(local: Reason | undefined, rdma: Reason | undefined): string[] {
-  const lines: string[] = [];
-  if (local === undefined) lines.push('Sockets will use shared memory to programs on this host.');
-  if (rdma === undefined) lines.push('Sockets will use RDMA to peers that can.');
-  else lines.push(local === undefined ? 'To others they will use TCP.' : 'Sockets will use TCP.');
-  for (const reason of new Set([local, rdma])) {
-    // What the user has switched off needs no advice.
-    if (reason === undefined || reason.code === 'local-off' || reason.code === 'rdma-off') continue;
-    lines.push(`${reason.code}: ${reason.text} ${reason.detail}`.trim());
-    if (reason.fix !== '') lines.push(`Fix: ${reason.fix}`);
-  }
-  return lines;
+function report(facts: Facts, { sections, verdict }: Diagnosis): DoctorReport {
+  const checks = sections.flatMap((section) => section.checks);
+  return { format: 1, version: packageVersion(), checks, facts, verdict };
 }
 
 export const doctor: Command = {
-  help: `Usage: rdma-net doctor
+  help: `Usage: rdma-net doctor [--problems] [--json]
 
-Tells whether RDMA and shared memory can be used here, and what is missing. Opens libraries, devices
-and a listener; connects to nobody. Exits with 1 when sockets would not use RDMA (shared memory,
-where RDMA is switched off).`,
-  async run() {
-    const { lines, usable } = await diagnose();
-    console.log(lines.join('\n'));
-    return usable ? ExitStatus.Ok : ExitStatus.Trouble;
+Looks at everything that RDMA and shared memory need on this machine: Node and the addon, libraries
+and plug-ins, devices, ports and addresses, modules, permissions, locked memory, network namespaces
+and packet filters. Opens the devices, and connects this process to itself at each of their
+addresses. Changes nothing, and needs no root, but root sees more: the rules of packet filters.
+
+For whatever is not right it tells what changes it. Run it as the user, and in the container, of the
+program that it is about.
+
+  --problems   leave out what is right
+  --json       one JSON object instead: { format, version, checks: [{ id, state, text, fix, reason }],
+               facts, verdict }; a state is "ok", "warning", "problem" or "not-applicable"
+
+Exits with 0 when there is no problem, and sockets will use RDMA (shared memory, where RDMA is
+switched off), else with 1.`,
+  async run(args) {
+    const unknown = args.find((arg) => arg !== '--json' && arg !== '--problems');
+    if (unknown !== undefined) {
+      throw new UsageError(`doctor has no option ${JSON.stringify(unknown)}`);
+    }
+    readEnvironment(process.env);
+    const facts = await gatherFacts();
+    const all = diagnose(facts);
+    const diagnosis = args.includes('--problems') ? onlyProblems(all) : all;
+    if (args.includes('--json')) {
+      console.log(JSON.stringify(report(facts, diagnosis), undefined, 2));
+    } else {
+      const width = Math.min(process.stdout.columns || WIDTH_MAX, WIDTH_MAX);
+      console.log(printDiagnosis(diagnosis, width, painterFor(process.stdout)).join('\n'));
+    }
+    return diagnosis.verdict.usable ? ExitStatus.Ok : ExitStatus.Trouble;
   },
 };

@@ -9,6 +9,7 @@ import { consumerTests } from './consumers';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
 import { deviceLossTests } from './device-loss';
+import { doctorTests } from './doctor';
 import { environmentTests } from './environments';
 import { exampleTests } from './examples';
 import { fairnessTests } from './fairness';
@@ -51,6 +52,7 @@ const groups: Record<string, () => void> = {
     fallbackTests(lab);
     missingRdmaTests();
   },
+  doctor: doctorTests,
   // Last: it takes the device away.
   'device-loss': deviceLossTests,
 };

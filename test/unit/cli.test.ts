@@ -76,8 +76,36 @@ t.test('doctor ends with the verdict, and its status tells it', async (t) => {
   t.match(result.stdout, usable ? / use RDMA to peers that can/ : / use TCP/);
   const off = await runNode([cli, 'doctor'], { RDMA_NET: 'off' });
   t.equal(off.code, 1);
-  t.match(off.stdout, /mode-off: RDMA is switched off/);
+  t.match(off.stdout, /^FAIL +mode +RDMA is switched off\.[^]*Fix: unset RDMA_NET/m);
   const wrong = await runNode([cli, 'doctor'], { RDMA_NET: 'on' });
   t.equal(wrong.code, 2);
   t.match(wrong.stderr, /^rdma-net: RDMA_NET is "on"; expected "prefer", "require" or "off"\n$/);
+  const option = await runNode([cli, 'doctor', '--jsno']);
+  t.equal(option.code, 2);
+  t.match(option.stderr, 'rdma-net: doctor has no option "--jsno"');
+});
+
+t.test('doctor --json has checks, facts and the verdict of the status', async (t) => {
+  const { code, stdout } = await runNode([cli, 'doctor', '--json'], {
+    RDMA_NET_TRANSPORTS: 'local',
+  });
+  t.equal(code, 0);
+  t.match(JSON.parse(stdout), {
+    format: 1,
+    version: /^\d/,
+    checks: [{ id: 'system', state: 'ok', text: /^Linux/ }],
+    facts: {
+      program: { transports: ['local'], rdmaWanted: false },
+      local: { roundTripMs: Number },
+    },
+    verdict: { usable: true, local: true, rdma: false, problems: 0 },
+  });
+});
+
+t.test("doctor tells that Node's permission model is in the way, and does not fail", async (t) => {
+  const flags = process.allowedNodeEnvironmentFlags;
+  const name = flags.has('--permission') ? '--permission' : '--experimental-permission';
+  const { code, stdout } = await runNode([name, '--allow-fs-read=*', cli, 'doctor']);
+  t.equal(code, 1);
+  t.match(stdout, /^FAIL +permission-model [^]*Fix: start node without --permission/m);
 });
