@@ -44,7 +44,7 @@ function commands(rounds: number, seconds: number): [string, string] {
   const script = (name: string): string =>
     `'${process.execPath}' '${path.join(root, 'dist', 'benchmarks', name)}'`;
   return [
-    `${join}; ${script('hosts-agent.js')} ${SERVER} & lab-wait done; kill $!; wait $!; true`,
+    `${join}; ${script('hosts-agent.js')} ${SERVER} & lab-wait done; { kill $!; wait $!; } 2>/dev/null; true`,
     `${join}; lab-wait agent && ${script('hosts-compare.js')} ${SERVER} ${rounds} ${seconds}; ` +
       'status=$?; lab-signal done; exit $status',
   ];

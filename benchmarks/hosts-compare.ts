@@ -47,7 +47,8 @@ export interface HostsComparison {
 
 /** Something that hangs is given up; what took so long would be no result. */
 const PATIENCE_MS = 60_000;
-const WARM_UP_SECONDS = 1;
+/** Autocannon counts in whole seconds, of which the first has connecting in it. */
+const HTTP_SECONDS_MIN = 3;
 
 async function within<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -61,26 +62,24 @@ async function within<T>(work: Promise<T>): Promise<T> {
 class Comparing {
   readonly rows: HostsRow[] = [];
   readonly absent: Absent[] = [];
-  readonly #contestants: Record<string, HostsContestant>;
+  readonly #contestants: Map<string, HostsContestant>;
   readonly #seconds: number;
   readonly #sizes = new Map<string, Transfer>();
 
   constructor(address: string, seconds: number) {
-    this.#contestants = hostsContestants(address);
+    this.#contestants = new Map(Object.entries(hostsContestants(address)));
     this.#seconds = seconds;
     const reason = whyNoSmcOn(os.release());
     if (reason !== undefined) this.#leave(SMC, 'all', reason);
   }
 
-  /** Warms up, and finds how long transfers have to be. */
+  /** Warms up, and finds how long transfers have to be; http warms up by itself. */
   async prepare(workload: HostsWorkload): Promise<void> {
+    if (workload.kind === 'http') return;
     await this.#each(workload, 0, async (contestant, name) => {
       say(`preparing ${workload.name}, ${name} ...`);
-      if (workload.kind === 'http') await contestant.load(workload.connections, WARM_UP_SECONDS);
-      else {
-        const transfer = await calibrate(workload, contestant, this.#seconds);
-        this.#sizes.set(`${workload.name}, ${name}`, transfer);
-      }
+      const transfer = await calibrate(workload, contestant, this.#seconds);
+      this.#sizes.set(`${workload.name}, ${name}`, transfer);
     });
   }
 
@@ -88,7 +87,10 @@ class Comparing {
     await this.#each(workload, round, async (contestant, name) => {
       const row = { workload: workload.name, contestant: name, round };
       if (workload.kind === 'http') {
-        const result = await contestant.load(workload.connections, this.#seconds);
+        const result = await contestant.load(
+          workload.connections,
+          Math.max(HTTP_SECONDS_MIN, this.#seconds),
+        );
         const { requestsPerSecond: figure, latencyP50Ms, latencyP99Ms } = result;
         this.rows.push({ ...row, figure, latencyP50Ms, latencyP99Ms });
       } else {
@@ -100,7 +102,7 @@ class Comparing {
   }
 
   end(): void {
-    for (const contestant of Object.values(this.#contestants)) contestant.kill();
+    for (const contestant of this.#contestants.values()) contestant.kill();
   }
 
   async #each(
@@ -109,7 +111,7 @@ class Comparing {
     work: (contestant: HostsContestant, name: string) => Promise<void>,
   ): Promise<void> {
     for (const name of rotated(workload.contestants, round)) {
-      const contestant = this.#contestants[name];
+      const contestant = this.#contestants.get(name);
       if (contestant === undefined) continue;
       try {
         await within(work(contestant, name));
@@ -123,8 +125,8 @@ class Comparing {
   #leave(contestant: string, workload: string, reason: string): void {
     say(`without ${contestant} from here on: ${workload}: ${reason}`);
     this.absent.push({ contestant, workload, reason });
-    this.#contestants[contestant]?.kill();
-    delete this.#contestants[contestant];
+    this.#contestants.get(contestant)?.kill();
+    this.#contestants.delete(contestant);
     const kept = this.rows.filter(
       (row) => row.contestant !== contestant || row.workload !== workload,
     );
@@ -133,7 +135,7 @@ class Comparing {
 }
 
 function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(3)} s: ${text}\n`);
 }
 
 async function main(): Promise<void> {
