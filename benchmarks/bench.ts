@@ -1,10 +1,9 @@
 /**
- * `npm run bench -- [http|lab|local|hosts|connect|overhead] [OPTIONS]`. `http`, if none is named: an http
- * server over TCP and RDMA; `lab`: transfers beside C programs on the same device; `local`: two
- * programs of this machine over shared memory and over TCP; `hosts`: two guests, also beside SMC-R;
- * `connect`: the first connection to a
- * peer without RDMA; `overhead`: what the preload costs over TCP. Their options are in their own
- * files.
+ * `npm run bench -- [http|lab|local|hosts|connect|overhead] [OPTIONS]`. `http`, if none is named: an
+ * http server over TCP and RDMA; `lab`: transfers beside C programs on the same device; `local`: two
+ * programs of this machine over shared memory and over TCP; `hosts`: two guests, also over SMC-R;
+ * `connect`: the first connection to a peer without RDMA; `overhead`: what the preload costs over
+ * TCP. Their options are in their own files.
  */
 import { benchConnect } from './first-connect';
 import { benchHosts } from './hosts-bench';

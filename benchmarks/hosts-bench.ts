@@ -13,6 +13,7 @@ import { labAvailability, pairInLab } from '../test/lab/lab';
 import { root } from './children';
 import type { HostsComparison } from './hosts-compare';
 import { legend, linesOf, showAbsent, smcEvidence, textColumns } from './hosts-report';
+import { hostsResults } from './hosts-results';
 import { hostsWorkloads, SMC } from './hosts-workloads';
 import { positiveSeconds, wholeNumber } from './options';
 import { buildSmc, smcControl } from './smc';
@@ -92,10 +93,10 @@ export async function benchHosts(args: string[]): Promise<void> {
   const seconds = positiveSeconds(values.seconds);
   await buildSmc();
   const comparison = await compare(rounds, seconds, await kernelFor(values.kernel));
-  const where = 'between two guests of the lab';
+  const { machine } = comparison;
   console.log(
-    `\n${where}, Node ${comparison.node}, kernel ${comparison.kernel}, ` +
-      `${comparison.processors} CPU each, ${rounds} rounds of ${seconds} s\n`,
+    `\nbetween two guests of the lab, Node ${machine.node}, kernel ${machine.kernel}, ` +
+      `${machine.processors} CPU each, ${rounds} rounds of ${seconds} s\n`,
   );
   printTable(linesOf(comparison.rows), textColumns);
   console.log(`\n${legend}\n`);
@@ -104,8 +105,8 @@ export async function benchHosts(args: string[]): Promise<void> {
   if (evidence !== undefined) console.log(evidence);
   console.log(`\n${labCaveat}`);
   if (values.json !== undefined) {
-    const content = { where, rounds, seconds, ...comparison };
-    writeFileSync(values.json, `${JSON.stringify(content, null, 2)}\n`);
+    const results = hostsResults(comparison, rounds, seconds);
+    writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
   }
   const mayBeAbsent = (contestant: string): boolean => contestant === SMC;
   if (comparison.absent.some(({ contestant }) => !mayBeAbsent(contestant))) process.exitCode = 1;

@@ -5,7 +5,6 @@
  *
  *     node hosts-compare.js ADDRESS ROUNDS SECONDS
  */
-import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { calibrate } from './contestants';
 import { hostsContestants, type HostsContestant } from './hosts-contestants';
@@ -33,12 +32,22 @@ export interface Absent {
   reason: string;
 }
 
-export interface HostsComparison {
-  node: string;
+/** Each of the two hosts. */
+export interface HostsMachine {
+  lab: boolean;
+  platform: string;
+  /** The kernel's release. */
   kernel: string;
-  /** Of each host. */
+  /** The model of its processors. */
+  processor: string;
   processors: number;
-  rdma: string;
+  memoryGibibytes: number;
+  node: string;
+  device: string;
+}
+
+export interface HostsComparison {
+  machine: HostsMachine;
   rows: HostsRow[];
   absent: Absent[];
   /** What the client's kernel counted of SMC in the end; absent if nobody used it. */
@@ -134,6 +143,20 @@ class Comparing {
   }
 }
 
+function thisHost(): HostsMachine {
+  const processors = os.cpus();
+  return {
+    lab: true,
+    platform: `${process.platform} ${process.arch}`,
+    kernel: os.release(),
+    processor: processors[0]?.model.trim() ?? 'unknown',
+    processors: processors.length,
+    memoryGibibytes: Math.round(os.totalmem() / 2 ** 30),
+    node: process.version,
+    device: 'rxe0',
+  };
+}
+
 function say(text: string): void {
   process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(3)} s: ${text}\n`);
 }
@@ -151,10 +174,7 @@ async function main(): Promise<void> {
   const { rows, absent } = comparing;
   const usedSmc = rows.some(({ contestant }) => contestant === SMC);
   const comparison: HostsComparison = {
-    node: process.version,
-    kernel: os.release(),
-    processors: os.cpus().length,
-    rdma: execFileSync('rdma', ['link'], { encoding: 'utf8' }).trim(),
+    machine: thisHost(),
     rows,
     absent,
     ...(usedSmc ? { smc: await smcStatistics() } : {}),

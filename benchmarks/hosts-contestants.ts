@@ -157,9 +157,20 @@ class OverRstream implements HostsContestant {
   }
 }
 
+const off = { RDMA_NET: 'off' };
+
+/** What their processes have in their environment. */
+export const settingsOf: Record<string, Record<string, string>> = {
+  [RDMA_NET]: overRdma,
+  'Node TCP': off,
+  [SMC]: { ...off, LD_PRELOAD: path.basename(smcPreload) },
+  rstream: {},
+  'rstream -T b': {},
+  'rstream -T s -T b': {},
+};
+
 /** Those who take part, by the names they have in the table. */
 export function hostsContestants(address: string): Record<string, HostsContestant> {
-  const off = { RDMA_NET: 'off' };
   return {
     [RDMA_NET]: new OverNode(address, { env: overRdma, transport: 'rdma', watch: unwatched }),
     'Node TCP': new OverNode(address, { env: off, transport: 'tcp', watch: unwatched }),

@@ -1,9 +1,8 @@
 /** What `npm run bench -- hosts` prints. */
 import type { Absent, HostsComparison, HostsRow } from './hosts-compare';
+import { figureUnits } from './hosts-results';
 import { hostsWorkloads, RDMA_NET, type HostsWorkload } from './hosts-workloads';
 import { showSpread } from './statistics';
-
-const units = { rate: 'MiB/s', 'round trip': 'us', requests: 'requests/s' } as const;
 
 /** How many times as good rdma-net was in the rounds that both have. */
 function advantages(rows: readonly HostsRow[], workload: HostsWorkload, other: string): number[] {
@@ -46,7 +45,7 @@ export function linesOf(rows: readonly HostsRow[]): string[][] {
           own.map(({ figure }) => figure),
           workload.figure === 'rate' ? 2 : 0,
         ),
-        units[workload.figure],
+        figureUnits[workload.figure].unit,
         contestant === RDMA_NET ? '' : showSpread(advantages(rows, workload, contestant), 2),
         latencies((row) => row.latencyP50Ms),
         latencies((row) => row.latencyP99Ms),
