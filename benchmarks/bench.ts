@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- [http|lab|local|connect|overhead] [OPTIONS]`. `http`, if none is named: an http
- * server over TCP and RDMA; `lab`: transfers beside C programs on the same device; `local`: two
- * programs of this machine over shared memory and over TCP; `connect`: the first connection to a
- * peer without RDMA; `overhead`: what the preload costs over TCP. Their options are in their own
- * files.
+ * `npm run bench -- [http|lab|local|hosts|connect|overhead] [OPTIONS]`. `http`, if none is named: an
+ * http server over TCP and RDMA; `lab`: transfers beside C programs on the same device; `local`: two
+ * programs of this machine over shared memory and over TCP; `hosts`: two guests, also over SMC-R;
+ * `connect`: the first connection to a peer without RDMA; `overhead`: what the preload costs over
+ * TCP. Their options are in their own files.
  */
 import { benchConnect } from './first-connect';
+import { benchHosts } from './hosts-bench';
 import { benchHttp } from './http-bench';
 import { benchLab } from './lab-bench';
 import { benchLocal } from './local-bench';
@@ -13,6 +14,7 @@ import { benchOverhead } from './overhead-bench';
 
 const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
   connect: benchConnect,
+  hosts: benchHosts,
   http: benchHttp,
   lab: benchLab,
   local: benchLocal,

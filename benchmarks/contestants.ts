@@ -23,7 +23,7 @@ export interface Contestant {
 const run = promisify(execFile);
 
 /** Waits until somebody listens on a port: the kernel's lists are the only ones who know. */
-async function listening(port: string, transport: 'rdma' | 'tcp'): Promise<void> {
+export async function listening(port: string, transport: 'rdma' | 'tcp'): Promise<void> {
   const deadline = performance.now() + 30_000;
   const hexadecimal = Number(port).toString(16).toUpperCase().padStart(4, '0');
   while (performance.now() < deadline) {

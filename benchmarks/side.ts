@@ -7,6 +7,18 @@ import { root } from './children';
 /** Flags for node that load the package before the program. */
 export const withPreload = ['--require', path.join(root, 'dist', 'lib', 'preload.js')];
 
+/** The next line that somebody says, which has to be of this event. */
+export async function nextSaying<Saying extends { event: string }, E extends Saying['event']>(
+  lines: AsyncIterator<string>,
+  event: E,
+): Promise<Saying & { event: E }> {
+  const line = await lines.next();
+  if (line.done === true) throw new Error(`Node ended before it said ${event}`);
+  const saying = JSON.parse(line.value) as Saying;
+  if (saying.event === event) return saying as Saying & { event: E };
+  throw new Error(`Node said ${line.value} where ${event} was expected`);
+}
+
 /** A Node process that lives through a benchmark, and says lines of JSON. */
 export class Side<Saying extends { event: string }> {
   readonly #child: ChildProcess;
@@ -32,12 +44,8 @@ export class Side<Saying extends { event: string }> {
   }
 
   /** The next thing that it says, which has to be this. */
-  async says<E extends Saying['event']>(event: E): Promise<Saying & { event: E }> {
-    const line = await this.#lines.next();
-    if (line.done === true) throw new Error(`Node ended before it said ${event}`);
-    const saying = JSON.parse(line.value) as Saying;
-    if (saying.event === event) return saying as Saying & { event: E };
-    throw new Error(`Node said ${line.value} where ${event} was expected`);
+  says<E extends Saying['event']>(event: E): Promise<Saying & { event: E }> {
+    return nextSaying<Saying, E>(this.#lines, event);
   }
 
   tell(command: object): void {

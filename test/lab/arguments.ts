@@ -34,6 +34,7 @@ Options
   --cpus N             virtual CPUs of each guest (default 1)
   --memory MIB         memory of each guest (default 1024); files written there count
   --env NAME=VALUE     set a variable for the command; --env NAME passes the host's value on
+  --kernel PACKAGE     boot another kernel of Debian's, such as linux-image-6.12-amd64
   --accel kvm|tcg      override the choice (KVM where it works, else emulation)
   --verbose            show the guest's console and the timings on standard error
 
@@ -126,6 +127,9 @@ function parseOptions(words: readonly string[]): ParsedOptions {
         break;
       case '--env':
         Object.assign(env, variable(value(name, inline)));
+        break;
+      case '--kernel':
+        options.kernelPackage = value(name, inline);
         break;
       case '--accel':
         options.accelerator = accelerator(value(name, inline));

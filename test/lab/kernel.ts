@@ -18,7 +18,8 @@ export interface Kernel {
   readonly modules: string;
 }
 
-const metapackage = 'linux-image-amd64';
+/** The package that depends on the kernel to boot, unless another is asked for. */
+export const defaultKernelPackage = 'linux-image-amd64';
 
 /** No guest has such hardware, and these are three quarters of the package. */
 const unusedModules = ['sound', 'drivers/gpu', 'drivers/media', 'drivers/staging', 'drivers/iio'];
@@ -32,9 +33,9 @@ interface Stamp {
 /** To be raised when the folder is arranged differently: what is cached is then fetched anew. */
 const layout = 1;
 
-/** The kernel that an earlier setup put into the cache, or undefined. */
-export function cachedKernel(): Kernel | undefined {
-  const stamp = readCached(cachePath('kernel.json')) as Partial<Stamp> | undefined;
+/** The kernel that an earlier setup put into the cache for this package, or undefined. */
+export function cachedKernel(metapackage: string): Kernel | undefined {
+  const stamp = readCached(stampPath(metapackage)) as Partial<Stamp> | undefined;
   if (stamp?.layout !== layout || stamp.release === undefined) return undefined;
   const kernel = describe(stamp.release);
   return existsSync(kernel.image) && existsSync(kernel.modules) ? kernel : undefined;
@@ -46,7 +47,10 @@ export function cachedKernel(): Kernel | undefined {
  *
  * @throws LabUnavailable when it cannot be downloaded or unpacked.
  */
-export async function fetchKernel(report: (line: string) => void): Promise<Kernel> {
+export async function fetchKernel(
+  metapackage: string,
+  report: (line: string) => void,
+): Promise<Kernel> {
   const name = await firstDependency(metapackage, report);
   const work = mkdtempSync(cachePath('unpack-'));
   try {
@@ -60,11 +64,16 @@ export async function fetchKernel(report: (line: string) => void): Promise<Kerne
     mkdirSync(cachePath('kernel'), { recursive: true });
     rmSync(kernel.folder, { recursive: true, force: true });
     renameSync(join(work, 'kernel'), kernel.folder);
-    writeCached(cachePath('kernel.json'), { layout, release } satisfies Stamp);
+    writeCached(stampPath(metapackage), { layout, release } satisfies Stamp);
     return kernel;
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+function stampPath(metapackage: string): string {
+  const suffix = metapackage === defaultKernelPackage ? '' : `-${metapackage}`;
+  return cachePath(`kernel${suffix}.json`);
 }
 
 function describe(release: string): Kernel {

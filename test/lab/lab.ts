@@ -23,6 +23,8 @@ export interface LabOptions {
   readonly cpus?: number;
   /** Memory of each guest; 1024 if absent. All that it writes to files lies there too. */
   readonly memoryMebibytes?: number;
+  /** Debian's package of the kernel to boot, such as linux-image-6.12-amd64; its default if absent. */
+  readonly kernelPackage?: string;
   /** Overrides the choice between KVM and emulation. */
   readonly accelerator?: Accelerator;
   /** Where the commands' output goes, byte for byte; this process's own streams if absent. */
@@ -62,9 +64,10 @@ export type LabAvailability =
 /** Sets the lab up, and says whether guests can be run here, or why not: tests are then skipped. */
 export async function labAvailability(
   report: Report = reportTo(process.stderr),
+  kernelPackage?: string,
 ): Promise<LabAvailability> {
   try {
-    await setUp(report);
+    await setUp(report, kernelPackage);
     return { available: true };
   } catch (error) {
     if (error instanceof LabUnavailable) return { available: false, reason: error.message };
@@ -131,7 +134,7 @@ async function prepare(
   const { cpus = 1, memoryMebibytes = 1024 } = options;
   if (!inRange(cpus, 1, 64)) throw new RangeError('cpus: 1 to 64');
   if (!inRange(memoryMebibytes, 256, 1 << 20)) throw new RangeError('memory: at least 256 MiB');
-  const installation = await setUp(report);
+  const installation = await setUp(report, options.kernelPackage);
   const accelerator = options.accelerator ?? (await chooseAccelerator(installation, report));
   return [installation, { cpus, memoryMebibytes, accelerator }];
 }

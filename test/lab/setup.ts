@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { cachePath, withCacheLock } from './cache';
 import { LabUnavailable } from './execute';
 import { buildInitramfs, initramfsPath } from './initramfs';
-import { cachedKernel, fetchKernel, type Kernel } from './kernel';
+import { cachedKernel, defaultKernelPackage, fetchKernel, type Kernel } from './kernel';
 import { ensurePackages, headerPackages, labPackages, missingPackages } from './packages';
 
 /** What a guest boots from. */
@@ -19,20 +19,24 @@ export type Report = (line: string) => void;
  * Fetches and caches whatever the lab needs; does nothing, quickly, when it is all there. Safe to
  * be called by many processes at once.
  *
+ * @param kernelPackage - the metapackage whose kernel is to be booted.
  * @throws LabUnavailable with the reason, and the remedy where there is one.
  */
-export async function setUp(report: Report): Promise<Installation> {
+export async function setUp(
+  report: Report,
+  kernelPackage = defaultKernelPackage,
+): Promise<Installation> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new LabUnavailable(
       `the lab runs on Linux on x86_64 only (this is ${process.platform} on ${process.arch})`,
     );
   }
-  const ready = await installed();
+  const ready = await installed(kernelPackage);
   if (ready !== undefined) return ready;
   return withCacheLock(async () => {
     await ensurePackages(labPackages, report);
     removeAbandoned();
-    const kernel = cachedKernel() ?? (await fetchKernel(report));
+    const kernel = cachedKernel(kernelPackage) ?? (await fetchKernel(kernelPackage, report));
     const initramfs = initramfsPath(kernel);
     if (!existsSync(initramfs)) {
       report(`building the initramfs for ${kernel.release}`);
@@ -51,8 +55,8 @@ export async function setUpHeaders(report: Report): Promise<void> {
   await ensurePackages(headerPackages, report);
 }
 
-async function installed(): Promise<Installation | undefined> {
-  const kernel = cachedKernel();
+async function installed(kernelPackage: string): Promise<Installation | undefined> {
+  const kernel = cachedKernel(kernelPackage);
   if (kernel === undefined) return undefined;
   const initramfs = initramfsPath(kernel);
   if (!existsSync(initramfs)) return undefined;
