@@ -19,8 +19,8 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
     'run',
     {
-      synopsis: '[NODE OPTIONS] APP [ARGS]',
-      summary: 'run a Node program with rdma-net for all of its sockets',
+      synopsis: 'APP [ARGS]',
+      summary: 'run a program with rdma-net for all sockets of it and of its children',
       load: async () => (await import('./commands/run.js')).run,
     },
   ],
