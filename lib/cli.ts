@@ -25,6 +25,14 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'explain',
+    {
+      synopsis: 'HOST:PORT',
+      summary: 'tell over what a peer is reached and why, and try it',
+      load: async () => (await import('./commands/explain.js')).explain,
+    },
+  ],
+  [
     'doctor',
     {
       synopsis: '',
