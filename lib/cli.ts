@@ -33,6 +33,14 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    'bench',
+    {
+      synopsis: '[HOST[:PORT]]',
+      summary: 'measure latency and throughput over tcp, local and rdma',
+      load: async () => (await import('./commands/bench.js')).bench,
+    },
+  ],
+  [
     'doctor',
     {
       synopsis: '',

@@ -145,3 +145,21 @@ export async function findSourceRoute(
     entry: deviceEntryFor(source, networkInterface, surroundings),
   };
 }
+
+/** An RDMA device of this host, and an IPv4 address that belongs to it. */
+export interface OwnDevice {
+  readonly name: string;
+  readonly address: string;
+}
+
+/** The first RDMA device of this host that has an IPv4 address. */
+export function findOwnDevice(surroundings: Surroundings = THIS_HOST): OwnDevice | undefined {
+  for (const [networkInterface, addresses = []] of Object.entries(surroundings.interfaces())) {
+    for (const { address, family, internal } of addresses) {
+      if (family !== 'IPv4' || internal) continue;
+      const entry = deviceEntryFor(address, networkInterface, surroundings);
+      if (entry !== null) return { name: entry.device, address };
+    }
+  }
+  return undefined;
+}

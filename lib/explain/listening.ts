@@ -2,8 +2,9 @@
 
 import net from 'node:net';
 import { info } from '../info';
-import { FABRIC_TRANSPORTS, type FabricTransportName, type TransportName } from '../mode';
+import type { FabricTransportName, TransportName } from '../mode';
 import type { Reason } from '../reasons';
+import { settled } from '../settling';
 import { describeFailure, type Failure } from './trial';
 
 /** See the top of the file. */
@@ -15,20 +16,6 @@ export interface Listening {
   /** Until everything was known. */
   readonly milliseconds: number;
   readonly failure: Failure | null;
-}
-
-function isSettled(server: net.Server): boolean {
-  const { transports, reasons, reason } = info(server);
-  const isKnown = (name: FabricTransportName): boolean =>
-    transports.includes(name) || reasons[name] !== undefined;
-  return reason !== undefined || FABRIC_TRANSPORTS.every(isKnown);
-}
-
-// Opening libraries and devices, or the refusal of a device, comes some turns later.
-async function settled(server: net.Server, untilMs: number): Promise<void> {
-  while (server.listening && !isSettled(server) && performance.now() < untilMs) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 /** Listens and closes. Never rejects. */
@@ -48,7 +35,7 @@ export async function tryToListen(
       resolve(describeFailure(error));
     });
     server.listen(port, host, () => {
-      void settled(server, sinceMs + timeoutMs).then(() => {
+      void settled(server, timeoutMs).then(() => {
         resolve(null);
       });
     });
