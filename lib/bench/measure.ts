@@ -7,6 +7,7 @@ import { configure } from '../install';
 import type { TransportName } from '../mode';
 import { connect } from '../net';
 import { rotated, spreadOf } from '../statistics';
+import { rdmaTransport } from '../transport';
 import { calibrate, type Transferrer } from './calibrate';
 import { transferAsClient, type Transfer, type Transferred } from './transfer';
 import { benchWorkloads, type BenchWorkload, type Figure } from './workloads';
@@ -110,8 +111,11 @@ async function closed(socket: Socket): Promise<void> {
 
 function describe(transport: TransportName, error: unknown): Unavailable {
   const { code = 'failed', message, cause } = error as NodeJS.ErrnoException;
-  if (cause instanceof RdmaUnavailableError) {
-    return { transport, code: cause.reason.code, text: cause.message };
+  // What this host lacks is of more interest than what this address has to do with it.
+  const missing = transport === 'rdma' ? rdmaTransport.unavailable(true) : undefined;
+  const unavailable = missing === undefined ? cause : new RdmaUnavailableError(missing);
+  if (unavailable instanceof RdmaUnavailableError) {
+    return { transport, code: unavailable.reason.code, text: unavailable.message };
   }
   const why = cause instanceof Error ? ` (${cause.message})` : '';
   return { transport, code, text: `${message}${why}` };

@@ -4,7 +4,8 @@ import type { WriteStream } from 'node:tty';
 
 /** See the top of the file. */
 export class Progress {
-  readonly #stream: NodeJS.WriteStream & Partial<Pick<WriteStream, 'columns' | 'isTTY'>>;
+  /** Only a terminal has columns. */
+  readonly #stream: Pick<WriteStream, 'write'> & Partial<Pick<WriteStream, 'columns' | 'isTTY'>>;
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;

@@ -177,13 +177,16 @@ function connectTls(options: net.TcpNetConnectOpts): Socket {
   return tls.connect({ ...options, ...servername, rejectUnauthorized: false } as object);
 }
 
+/** What a connection that ends at once does not have to say, and what is said of its address. */
+const OMITTED: ReadonlySet<string> = new Set(['counters', 'rule']);
+
 function outcomeOf(socket: Socket, recorder: Recorder, milliseconds: number): Outcome {
-  const { transport = 'tcp', reason, rule: _rule, counters: _counters, ...rest } = info(socket);
+  const { transport = 'tcp', reason, ...all } = info(socket);
   const address = unmapped(socket.remoteAddress ?? '');
   // A step of TCP has been taken if it was under way when it connected.
   const tcpMilliseconds = transport === 'tcp' ? recorder.add(address, 'tcp', 'connect') : null;
   return {
-    ...rest,
+    ...Object.fromEntries(Object.entries(all).filter(([key]) => !OMITTED.has(key))),
     transport,
     address,
     milliseconds,
