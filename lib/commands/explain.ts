@@ -4,6 +4,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net from 'node:net';
 import { install } from '../install';
+import { settings } from '../mode';
 import { foresee } from '../explain/prospect';
 import { showExplanation, type Explanation, type PlainTcp } from '../explain/show';
 import { tryToListen } from '../explain/listening';
@@ -75,13 +76,15 @@ async function warmUp(): Promise<void> {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as net.AddressInfo;
-    const socket = net.connect({ port, host: '127.0.0.1', lookup: lookupOf(['127.0.0.1']) });
+    const socket = net.connect({ port, host: 'localhost', lookup: lookupOf(['127.0.0.1']) });
     socket.resume();
     await once(socket, 'close');
   } catch {
     // Then what is measured includes it.
   }
   server.close();
+  // Rules may ask whether a socket has TLS, which loads it.
+  if (settings.rules.length > 0) await import('node:tls');
 }
 
 /** Connects with a socket of Node's, which knows nothing of rdma-net. */

@@ -103,18 +103,20 @@ function showReason(reason: Reason, paint: Painter): string[] {
   return lines;
 }
 
-function showSteps({ lookup, tcp, trial }: Explanation): string[] {
+function showSteps({ lookup, addresses, tcp, trial }: Explanation): string[] {
   const rows: string[][] = [];
   if (lookup !== null) rows.push(['', 'look up the name', time(lookup.milliseconds)]);
   if (tcp !== null) {
     const text = tcp.failure === null ? 'connect, to compare' : `${tcp.failure.code}, to compare`;
     rows.push(['tcp', text, time(tcp.milliseconds)]);
   }
-  for (const { transport, step, milliseconds, reason } of trial?.steps ?? []) {
+  for (const { address, transport, step, milliseconds, reason } of trial?.steps ?? []) {
     const isSetUp = step === 'open' && transport === 'local';
     const text = isSetUp ? 'set up shared memory' : STEP_TEXTS[step];
     const why = reason === null ? '' : `: ${reason.code}`;
-    rows.push([transport, `${text}${why}`, step === 'skip' ? '' : time(milliseconds)]);
+    // Which of several addresses is meant.
+    const place = addresses.length > 1 ? ` (${address})` : '';
+    rows.push([transport, `${text}${why}${place}`, step === 'skip' ? '' : time(milliseconds)]);
   }
   return columns(rows).map((line) => `  ${line}`);
 }

@@ -180,11 +180,12 @@ function connectTls(options: net.TcpNetConnectOpts): Socket {
 /** What a connection that ends at once does not have to say, and what is said of its address. */
 const OMITTED: ReadonlySet<string> = new Set(['counters', 'rule']);
 
-function outcomeOf(socket: Socket, recorder: Recorder, milliseconds: number): Outcome {
-  const { transport = 'tcp', reason, ...all } = info(socket);
+function outcomeOf(socket: Socket, recorder: Recorder, sinceMs: number): Outcome {
+  const milliseconds = performance.now() - sinceMs;
   const address = unmapped(socket.remoteAddress ?? '');
-  // A step of TCP has been taken if it was under way when it connected.
-  const tcpMilliseconds = transport === 'tcp' ? recorder.add(address, 'tcp', 'connect') : null;
+  const isTcp = socket.transport === 'tcp';
+  const tcpMilliseconds = isTcp ? recorder.add(address, 'tcp', 'connect') : null;
+  const { transport = 'tcp', reason, ...all } = info(socket);
   return {
     ...Object.fromEntries(Object.entries(all).filter(([key]) => !OMITTED.has(key))),
     transport,
@@ -216,7 +217,7 @@ export async function tryToConnect(options: TrialOptions): Promise<Trial> {
       resolve({ code: 'ETIMEDOUT', message, cause: null });
     }, timeoutMs);
     socket.once('connect', () => {
-      outcome = outcomeOf(socket, recorder, performance.now() - sinceMs);
+      outcome = outcomeOf(socket, recorder, sinceMs);
       if (!isTls) resolve(null);
     });
     socket.once('secureConnect', () => {
