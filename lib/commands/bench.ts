@@ -48,8 +48,9 @@ function readArguments(args: readonly string[]) {
 type Values = ReturnType<typeof readArguments>['values'];
 
 function readTransports(text: string | undefined): TransportName[] | undefined {
-  const names = text?.split(',').map((name) => name.trim());
-  return names?.map((name) => {
+  if (text === undefined) return undefined;
+  const names = new Set(text.split(',').map((name) => name.trim()));
+  return [...names].map((name) => {
     const found = TRANSPORTS.find((transport) => transport === name);
     if (found !== undefined) return found;
     throw new UsageError(
