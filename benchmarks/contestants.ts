@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { NodePair } from './node-pair';
 import type { Spent, Transfer } from './transfer-peer';
-import type { Workload } from './workloads';
 
 /** What one transfer gave. */
 export interface Measured {
@@ -126,21 +125,7 @@ export function ibWriteBw(address: string): Contestant {
   };
 }
 
-/** Finds how long a transfer has to be to take the time asked for; warms everything up, too. */
-export async function calibrate(
-  workload: Pick<Workload, 'transfer'>,
-  contestant: Pick<Contestant, 'transfer'>,
-  seconds: number,
-): Promise<Transfer> {
-  let scale = 1;
-  for (;;) {
-    const transfer = workload.transfer(scale);
-    const taken = (await contestant.transfer(transfer)).seconds;
-    const missing = seconds / taken;
-    if (missing <= 4) return workload.transfer(Math.max(1, Math.round(scale * missing)));
-    scale = Math.ceil(scale * Math.min(missing, 16));
-  }
-}
+export { calibrate } from '../lib/bench/calibrate';
 
 /** Both are on one host, and would meet over shared memory. */
 export const overRdma = { RDMA_NET: 'require', RDMA_NET_TRANSPORTS: 'rdma' };

@@ -7,27 +7,16 @@
  *     node transfer-peer.js client ADDRESS PORT
  *
  * Each line of standard input is a {@link Transfer} for the client to do; each line of standard
- * output is a {@link Saying}. A transfer begins with 16 bytes each way, as rstream's does, and then,
- * `turns` times, `count` messages of `bytes` bytes go from the client to the server and `back` bytes
- * from the server to the client. Both end when their standard input does. What arrives is counted,
- * and the ends of each chunk are compared with what has to be there.
+ * output is a {@link Saying}. Both end when their standard input does.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
+import { serveTransfer, transferAsClient, type Transfer } from '../lib/bench/transfer';
 import { info, stats } from '../lib/index';
 
-/** What is sent. */
-export interface Transfer {
-  /** Bytes of a write. */
-  bytes: number;
-  /** Writes of a turn. */
-  count: number;
-  turns: number;
-  /** Whether as much comes back in each turn. Else 16 bytes do, which say that all has arrived. */
-  echo: boolean;
-}
+export type { Transfer };
 
 /** What one side spent on a transfer; numbers of rdma-net by the names it has for them. */
 export interface Spent {
@@ -42,8 +31,6 @@ export type Saying =
   | { event: 'ready'; port: number }
   | { event: 'done'; seconds: number; spent: Spent }
   | { event: 'failed'; message: string };
-
-const HELLO_BYTES = 16;
 
 function say(saying: Saying): void {
   process.stdout.write(`${JSON.stringify(saying)}\n`);
@@ -78,120 +65,6 @@ function startMeter(): (socket: net.Socket) => Spent {
   };
 }
 
-/** A message whose bytes tell their places. */
-function message(bytes: number): Buffer {
-  const buffer = Buffer.allocUnsafe(bytes);
-  for (let offset = 0; offset < bytes; offset++) buffer[offset] = byteAt(offset);
-  return buffer;
-}
-
-function byteAt(offset: number): number {
-  return (offset + (offset >> 8) + (offset >> 16)) & 0xff;
-}
-
-/** A socket that sends and receives so many bytes at a time, and calls back when that is done. */
-class Turns {
-  readonly #socket: net.Socket;
-  #message: Buffer = Buffer.alloc(HELLO_BYTES);
-  #toSend = 0;
-  #toReceive = 0;
-  #received = 0;
-  #messageBytes = 1;
-  #onSent: () => void = () => undefined;
-  #onReceived: () => void = () => undefined;
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket;
-    socket.on('drain', () => this.#write());
-    socket.on('data', (chunk) => {
-      this.#check(chunk);
-      this.#toReceive -= chunk.length;
-      if (this.#toReceive < 0) throw new Error(`${-this.#toReceive} bytes more than were expected`);
-      if (this.#toReceive === 0) this.#onReceived();
-    });
-  }
-
-  send(message: Buffer, count: number, onSent: () => void = () => undefined): void {
-    this.#message = message;
-    this.#toSend = count;
-    this.#onSent = onSent;
-    this.#write();
-  }
-
-  /** Expects `count` messages of `bytes` bytes. */
-  receive(bytes: number, count: number, onReceived: () => void): void {
-    this.#messageBytes = bytes;
-    this.#received = 0;
-    this.#toReceive = bytes * count;
-    this.#onReceived = onReceived;
-  }
-
-  /** To look at every byte would take longer than to send it: the first and the last tell a shift. */
-  #check(chunk: Buffer): void {
-    const first = this.#received % this.#messageBytes;
-    this.#received += chunk.length;
-    const last = (this.#received - 1) % this.#messageBytes;
-    if (chunk[0] !== byteAt(first) || chunk[chunk.length - 1] !== byteAt(last)) {
-      throw new Error(`other bytes arrived before position ${this.#received}`);
-    }
-  }
-
-  /** Writes until the socket asks to wait: for `drain`. */
-  #write(): void {
-    while (this.#toSend > 0) {
-      this.#toSend--;
-      if (!this.#socket.write(this.#message) && this.#toSend > 0) return;
-    }
-    const onSent = this.#onSent;
-    this.#onSent = () => undefined;
-    onSent();
-  }
-}
-
-function hello(transfer: Transfer): Buffer {
-  const buffer = Buffer.alloc(HELLO_BYTES);
-  const numbers = [transfer.bytes, transfer.count, transfer.turns, Number(transfer.echo)];
-  numbers.forEach((value, index) => buffer.writeUInt32LE(value, index * 4));
-  return buffer;
-}
-
-function readHello(buffer: Buffer): Transfer {
-  const [bytes = 0, count = 0, turns = 0, echo = 0] = [0, 4, 8, 12].map((offset) =>
-    buffer.readUInt32LE(offset),
-  );
-  return { bytes, count, turns, echo: echo === 1 };
-}
-
-/** What the server sends in each turn. */
-function answerOf({ bytes, count, echo }: Transfer): { message: Buffer; count: number } {
-  return echo ? { message: message(bytes), count } : { message: message(HELLO_BYTES), count: 1 };
-}
-
-/** Resolves with the seconds from the end of the greeting to the last byte received. */
-function transferAsClient(socket: net.Socket, transfer: Transfer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('end', () => reject(new Error('the server ended the connection early')));
-    const turns = new Turns(socket);
-    const sent = message(transfer.bytes);
-    const answer = answerOf(transfer);
-    let [start, left] = [0, transfer.turns];
-    const turn = (): void => {
-      if (left-- === 0) {
-        resolve((performance.now() - start) / 1000);
-        return;
-      }
-      turns.receive(answer.message.length, answer.count, turn);
-      turns.send(sent, transfer.count);
-    };
-    turns.receive(HELLO_BYTES, 1, () => {
-      start = performance.now();
-      turn();
-    });
-    turns.send(hello(transfer), 1);
-  });
-}
-
 function serve(socket: net.Socket): void {
   const spentSince = startMeter();
   let spent: Spent | undefined;
@@ -200,17 +73,7 @@ function serve(socket: net.Socket): void {
   socket.on('close', () => {
     if (spent !== undefined) say({ event: 'done', seconds: 0, spent });
   });
-  socket.once('data', (first) => {
-    const transfer = readHello(first);
-    const turns = new Turns(socket);
-    const answer = answerOf(transfer);
-    const turn = (): void => {
-      turns.receive(transfer.bytes, transfer.count, turn);
-      turns.send(answer.message, answer.count);
-    };
-    turns.receive(transfer.bytes, transfer.count, turn);
-    socket.write(message(HELLO_BYTES));
-  });
+  serveTransfer(socket);
 }
 
 async function runServer(address: string): Promise<void> {
@@ -232,7 +95,7 @@ async function runClient(address: string, port: number): Promise<void> {
     const socket = net.connect({ port, host: address, noDelay: true });
     await once(socket, 'connect');
     const spentSince = startMeter();
-    const seconds = await transferAsClient(socket, JSON.parse(line) as Transfer);
+    const { seconds } = await transferAsClient(socket, JSON.parse(line) as Transfer);
     const spent = spentSince(socket);
     socket.removeAllListeners('end');
     socket.end();

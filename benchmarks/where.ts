@@ -1,39 +1,16 @@
 /** Where measurements run: on this machine's RDMA device if it has one, else in the lab. */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { labAvailability, runInLab } from '../test/lab/lab';
+import { findOwnDevice, type OwnDevice } from '../lib/explain/device-route';
 import { root } from './children';
 
 const LAB_ADDRESS = '10.77.0.1';
 
-export interface Device {
-  name: string;
-  /** An IPv4 address that belongs to it. */
-  address: string;
-}
-
-/** An RDMA device of this machine that has an address, if there is one. */
-export function findDevice(): Device | undefined {
-  const folder = '/sys/class/infiniband';
-  const interfaces = os.networkInterfaces();
-  try {
-    for (const name of readdirSync(folder)) {
-      const netdevs = path.join(folder, name, 'ports', '1', 'gid_attrs', 'ndevs');
-      for (const entry of readdirSync(netdevs)) {
-        const netdev = readFileSync(path.join(netdevs, entry), 'utf8').trim();
-        const found = interfaces[netdev]?.find(({ family }) => family === 'IPv4');
-        if (found !== undefined) return { name, address: found.address };
-      }
-    }
-  } catch {
-    // No such folder, or an entry that cannot be read: no device with an address.
-  }
-  return undefined;
-}
+export { findOwnDevice as findDevice };
+export type { OwnDevice as Device };
 
 /**
  * Runs a compiled script of this folder, with the address as its first argument, on the device or
@@ -44,7 +21,7 @@ export function findDevice(): Device | undefined {
 export async function runMeasurement(
   script: string,
   args: string[],
-  device: Device | undefined,
+  device: OwnDevice | undefined,
   timeoutSeconds: number,
 ): Promise<string> {
   const file = path.join(root, 'dist', 'benchmarks', script);

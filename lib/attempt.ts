@@ -31,7 +31,7 @@ import { noteFallback } from './info';
 import { inside, type OnConnectComplete } from './internals';
 import { listensHere } from './listener';
 import { settings } from './mode';
-import { EventKind, type DetailKind } from './native';
+import { EventKind, type DetailKind, type Handshake } from './native';
 import { Probe } from './probe';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { setOnComplete, watchRequest } from './request';
@@ -114,6 +114,7 @@ export class Attempt implements EventSink {
 
   #begin(): void {
     this.#transport.adopt(this.#id, this);
+    this.#dial.trace('begin', this.#transport.name);
     if (this.#referenced) this.#transport.retain();
     this.#askedSinceMs = this.#transport.native.isOpen() ? performance.now() : undefined;
     if (this.#required) return;
@@ -128,16 +129,18 @@ export class Attempt implements EventSink {
     return Math.max(0, Math.min(spentMs - TIMER_MS, settings.headStartMs * (1 - HEAD_START_SHARE)));
   }
 
-  handleEvent(kind: EventKind, _id: number, a: number, b: number, c: number): void {
+  handleEvent(kind: EventKind, id: number, a: number, b: number, c: number): void {
     if (kind === EventKind.ConnectFailed) this.#id = -1;
     if (this.#isOver()) return;
     if (kind === EventKind.Opened) {
       this.#askedSinceMs = performance.now();
+      this.#dial.trace('open', this.#transport.name);
       if (this.#state === 'grace') this.#startTimer(this.#graceMs());
     } else if (kind === EventKind.Response) {
       this.#onResponse();
     } else if (kind === EventKind.ConnectFailed) {
-      this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
+      const handshake = this.#dial.handshakeOf(this.#transport, id);
+      this.#onFailed(new RdmaError(a as Status, b, c as DetailKind), undefined, handshake);
     } else if (kind === EventKind.Failed) {
       this.#resetConnection();
       this.#onFailed(new RdmaError(a as Status, b, c as DetailKind));
@@ -153,6 +156,8 @@ export class Attempt implements EventSink {
   // --- The other transport -----------------------------------------------------------------------
 
   #onResponse(): void {
+    const handshake = this.#dial.handshakeOf(this.#transport, this.#id);
+    this.#dial.trace('answer', this.#transport.name, { handshake });
     if (this.#state !== 'both') {
       this.#establish();
       return;
@@ -208,9 +213,9 @@ export class Attempt implements EventSink {
     });
   }
 
-  #onFailed(failure: RdmaError, code?: ReasonCode): void {
+  #onFailed(failure: RdmaError, code?: ReasonCode, handshake?: Handshake): void {
     this.#failure = failure;
-    this.#dial.fail(this.#transport, failure, code);
+    this.#dial.fail(this.#transport, failure, code, handshake);
     if (this.#state === 'alone') {
       const next = this.#dial.next();
       if (next !== undefined) {
@@ -247,6 +252,7 @@ export class Attempt implements EventSink {
     this.#finish();
     noteFallback(socket, address, port, this.#dial.reason);
     if (tcpRuns) return;
+    this.#dial.trace('begin', 'tcp');
     const status = original.call(handle, request, address, port);
     if (status !== 0) this.#complete(status, false, false);
   }
@@ -284,6 +290,7 @@ export class Attempt implements EventSink {
 
   #startBoth(): void {
     this.#state = 'both';
+    this.#dial.trace('begin', 'tcp');
     const { original, handle, request, address, port } = this.#call;
     const status = original.call(handle, request, address, port);
     if (status !== 0) this.#onTcpFailed({ status, readable: false, writable: false });

@@ -18,9 +18,25 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
     'run',
     {
-      synopsis: '[NODE OPTIONS] APP [ARGS]',
-      summary: 'run a Node program with rdma-net for all of its sockets',
+      synopsis: 'APP [ARGS]',
+      summary: 'run a program with rdma-net for all sockets of it and of its children',
       load: async () => (await import('./commands/run.js')).run,
+    },
+  ],
+  [
+    'explain',
+    {
+      synopsis: 'HOST:PORT',
+      summary: 'tell over what a peer is reached and why, and try it',
+      load: async () => (await import('./commands/explain.js')).explain,
+    },
+  ],
+  [
+    'bench',
+    {
+      synopsis: '[HOST[:PORT]]',
+      summary: 'measure latency and throughput over tcp, local and rdma',
+      load: async () => (await import('./commands/bench.js')).bench,
     },
   ],
   [

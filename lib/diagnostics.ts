@@ -3,7 +3,8 @@
 import type { Server, Socket } from 'node:net';
 import { channel } from 'node:diagnostics_channel';
 import { debuglog } from 'node:util';
-import type { FabricTransportName } from './mode';
+import type { FabricTransportName, TransportName } from './mode';
+import type { Handshake } from './native';
 import type { Reason } from './reasons';
 
 /** Message of `rdma-net:connect`: a client's socket is connected over RDMA or shared memory. */
@@ -12,6 +13,26 @@ export interface ConnectMessage {
   address: string;
   port: number;
   transport: FabricTransportName;
+}
+
+/**
+ * What happens while a socket connects. `begin`: a transport is tried from now on. `open`: its
+ * libraries and devices, which were not, are open now. `answer`: the peer has accepted. `fail`: it is
+ * not tried, or tried no longer.
+ */
+export type AttemptStep = 'begin' | 'open' | 'answer' | 'fail';
+
+/** Message of `rdma-net:attempt`: one step of a socket that connects. Steps of TCP: only `begin`. */
+export interface AttemptMessage {
+  socket: Socket;
+  address: string;
+  port: number;
+  transport: TransportName;
+  step: AttemptStep;
+  /** With `fail`. */
+  reason: Reason | undefined;
+  /** With `answer` and `fail`: how far it came, where a transport has such steps. */
+  handshake: Handshake | undefined;
 }
 
 /** Message of `rdma-net:accept`: a server has accepted a connection over RDMA or shared memory. */
@@ -48,6 +69,7 @@ export interface ListenMessage {
   transport: FabricTransportName;
 }
 
+export const attemptChannel = channel('rdma-net:attempt');
 export const connectChannel = channel('rdma-net:connect');
 export const acceptChannel = channel('rdma-net:accept');
 export const fallbackChannel = channel('rdma-net:fallback');

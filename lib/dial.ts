@@ -3,10 +3,11 @@
 import type { Socket } from 'node:net';
 import { isLoopback, isUnspecified, unmapped } from './address';
 import { ownsLoopback } from './binding';
+import { attemptChannel, type AttemptStep } from './diagnostics';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
-import { settings } from './mode';
-import { DetailKind } from './native';
+import { settings, type TransportName } from './mode';
+import { DetailKind, type Handshake } from './native';
 import type { PeerMemory } from './peers';
 import type { Plan } from './plan';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
@@ -48,7 +49,12 @@ interface Obstacle {
   /** What the native side returned, when it was asked. */
   readonly status: Status | undefined;
   readonly error: RdmaError | undefined;
+  /** How far it came, if somebody wants to know. */
+  readonly handshake?: Handshake | undefined;
 }
+
+/** What {@link Dial.trace} tells besides. */
+type Traced = Partial<Pick<Obstacle, 'reason' | 'handshake'>>;
 
 /** Failures that hold for one port of the peer; others that are the peer's hold for its address. */
 const portStatuses: ReadonlySet<Status> = new Set<Status>([
@@ -123,11 +129,28 @@ export class Dial {
     }
   }
 
+  /** Tells who watches how connecting goes on. */
+  trace(step: AttemptStep, transport: TransportName, { reason, handshake }: Traced = {}): void {
+    if (!attemptChannel.hasSubscribers) return;
+    const { socket, address, port } = this.#call;
+    attemptChannel.publish({ socket, address, port, transport, step, reason, handshake });
+  }
+
+  /** How far a connection came, if somebody wants to know. */
+  handshakeOf(transport: FabricTransport, id: number): Handshake | undefined {
+    return attemptChannel.hasSubscribers ? transport.native.handshake(id) : undefined;
+  }
+
   /** Puts down that a connection which had been begun has failed. */
-  fail(transport: FabricTransport, error: RdmaError, code?: ReasonCode): void {
+  fail(
+    transport: FabricTransport,
+    error: RdmaError,
+    code?: ReasonCode,
+    handshake?: Handshake,
+  ): void {
     const { status, message } = error;
     const reason = reasonFor(code ?? transport.reasonCodeOf(status), message);
-    this.#note(transport, { reason, status, error });
+    this.#note(transport, { reason, status, error, handshake });
     transport.blockAfter(status, message);
     if (transport.name === 'rdma') this.#remember(error);
     // It was asked over a link to a program that listened there before. By now another server may:
@@ -249,6 +272,7 @@ export class Dial {
   #note(transport: FabricTransport, obstacle: Obstacle): void {
     if (transport.name === 'local') this.#local = obstacle;
     else this.#rdma = obstacle;
+    this.trace('fail', transport.name, obstacle);
   }
 
   #remember({ status, message }: RdmaError): void {

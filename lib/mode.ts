@@ -179,15 +179,22 @@ function readTransports(environment: NodeJS.ProcessEnv): void {
   settings.transports = checkTransports(name, value, text);
 }
 
-function readConfigurationFile(file: string): string {
+/**
+ * The rules of a file.
+ * @param name what named the file, for errors
+ * @throws {ConfigurationError} when it cannot be read, or has a mistake
+ */
+export function readRuleFile(name: string, file: string): readonly Rule[] {
+  let text: string;
   try {
-    return readFileSync(file, 'utf8');
+    text = readFileSync(file, 'utf8');
   } catch (error) {
     const { message } = error as Error;
     throw new ConfigurationError(
-      `RDMA_NET_CONFIG is ${show(file)}; expected the name of a file with rules (${message})`,
+      `${name} is ${show(file)}; expected the name of a file with rules (${message})`,
     );
   }
+  return checkRules(file, text);
 }
 
 // Those of the variable come first: whoever starts a program can decide before the file does.
@@ -195,7 +202,7 @@ function readRules(environment: NodeJS.ProcessEnv): void {
   const { RDMA_NET_RULES: text = '', RDMA_NET_CONFIG: file = '' } = environment;
   if (text === '' && file === '') return;
   const own = text === '' ? [] : checkRules('RDMA_NET_RULES', text);
-  const shared = file === '' ? [] : checkRules(file, readConfigurationFile(file));
+  const shared = file === '' ? [] : readRuleFile('RDMA_NET_CONFIG', file);
   settings.rules = [...own, ...shared];
 }
 

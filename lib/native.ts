@@ -114,6 +114,20 @@ export interface ConnectionInfo {
   counters: Counters;
 }
 
+/**
+ * How long the steps of connecting took, one after the other, as far as they were done. Shared memory
+ * has no such steps.
+ */
+export interface Handshake {
+  /** From when libraries and devices were open: to find the device that leads to the address. */
+  addressMicroseconds?: number;
+  routeMicroseconds?: number;
+  /** To make the device ready, with a queue pair. */
+  deviceMicroseconds?: number;
+  /** From the request to the answer: there, through the peer, and back. */
+  answerMicroseconds?: number;
+}
+
 /** What a transport holds in total. */
 export interface TransportStats {
   connections: number;
@@ -294,6 +308,8 @@ export interface Transport {
   localEndpoint(id: number): Endpoint | undefined;
   remoteEndpoint(id: number): Endpoint | undefined;
   info(id: number): ConnectionInfo | undefined;
+  /** Of a connection that was begun here; also while `ConnectFailed` is being told. */
+  handshake(id: number): Handshake | undefined;
   stats(): TransportStats;
 
   /**

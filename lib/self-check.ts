@@ -78,6 +78,7 @@ class Loopback {
     localEndpoint: () => undefined,
     remoteEndpoint: () => undefined,
     info: () => undefined,
+    handshake: () => undefined,
     stats: () => {
       throw new Error('there are no statistics here');
     },

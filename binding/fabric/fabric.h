@@ -84,6 +84,18 @@ struct EndpointInfo {
   uint32_t mtu_bytes = 0;
 };
 
+/// How far the active side of a handshake got, and when: microseconds of a clock that never goes
+/// back. 0 for what has not been reached, and where a fabric has no such steps.
+struct HandshakeTimes {
+  /// Everything is open, and the address is being resolved.
+  uint64_t begun_us = 0;
+  uint64_t address_us = 0;
+  uint64_t route_us = 0;
+  /// The device has a queue pair: what follows is the request.
+  uint64_t device_us = 0;
+  uint64_t answer_us = 0;
+};
+
 /// What happens to an endpoint; implemented by stream::Connection. None is called from inside a
 /// call of Endpoint, all come from Fabric::Poll.
 class EndpointEvents {
@@ -198,6 +210,8 @@ class Endpoint {
   [[nodiscard]] virtual Address local_address() const = 0;
   [[nodiscard]] virtual Address remote_address() const = 0;
   [[nodiscard]] virtual EndpointInfo info() const = 0;
+  /// In any state, also after Release.
+  [[nodiscard]] virtual HandshakeTimes handshake() const { return {}; }
 };
 
 /// Whether a listener has its address and port to itself.

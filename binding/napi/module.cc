@@ -198,6 +198,12 @@ Napi::Value Info(const Napi::CallbackInfo& info) {
   return ConnectionInfoObject(info.Env(), *connection);
 }
 
+Napi::Value Handshake(const Napi::CallbackInfo& info) {
+  const Connection* connection = Self(info)->known_connection(Id(info));
+  if (connection == nullptr || connection->endpoint() == nullptr) return info.Env().Undefined();
+  return HandshakeObject(info.Env(), connection->endpoint()->handshake());
+}
+
 Napi::Value Stats(const Napi::CallbackInfo& info) {
   return StatsObject(info.Env(), Self(info)->totals());
 }
@@ -239,6 +245,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<LocalEndpoint>("localEndpoint");
   add.operator()<RemoteEndpoint>("remoteEndpoint");
   add.operator()<Info>("info");
+  add.operator()<Handshake>("handshake");
   add.operator()<Stats>("stats");
   add.operator()<IsOpen>("isOpen");
   add.operator()<OpenError>("openError");

@@ -51,6 +51,18 @@ Napi::Object ConnectionInfoObject(Napi::Env env, const stream::Connection& conne
   return object;
 }
 
+Napi::Object HandshakeObject(Napi::Env env, const fabric::HandshakeTimes& times) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto add = [&object](const char* name, uint64_t since_us, uint64_t until_us) {
+    if (until_us != 0) object[name] = static_cast<double>(until_us - since_us);
+  };
+  add("addressMicroseconds", times.begun_us, times.address_us);
+  add("routeMicroseconds", times.address_us, times.route_us);
+  add("deviceMicroseconds", times.route_us, times.device_us);
+  add("answerMicroseconds", times.device_us, times.answer_us);
+  return object;
+}
+
 Napi::Object StatsObject(Napi::Env env, const Transport::Totals& totals) {
   const fabric::FabricStats& fabric = totals.fabric;
   Napi::Object object = Napi::Object::New(env);

@@ -11,6 +11,8 @@ namespace rdma_net::napi {
 Napi::Value EndpointObject(Napi::Env env, const fabric::Address& address);
 /// `interface ConnectionInfo`, of a connection that has an endpoint.
 Napi::Object ConnectionInfoObject(Napi::Env env, const stream::Connection& connection);
+/// `interface Handshake`.
+Napi::Object HandshakeObject(Napi::Env env, const fabric::HandshakeTimes& times);
 /// `interface TransportStats`.
 Napi::Object StatsObject(Napi::Env env, const Transport::Totals& totals);
 

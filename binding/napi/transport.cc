@@ -89,8 +89,12 @@ void Transport::FreeId(uint32_t id) {
 }
 
 Connection* Transport::connection(uint32_t id) const {
-  if (id >= slots_.size() || slots_[id].closed) return nullptr;
-  return slots_[id].connection.get();
+  Connection* found = known_connection(id);
+  return found == nullptr || slots_[id].closed ? nullptr : found;
+}
+
+Connection* Transport::known_connection(uint32_t id) const {
+  return id < slots_.size() ? slots_[id].connection.get() : nullptr;
 }
 
 int32_t Transport::Connect(const fabric::Target& target) {

@@ -64,6 +64,8 @@ class Transport final : public stream::ConnectionObserver {
 
   /// Null unless it is an open connection's id.
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;
+  /// The same, also while it waits to be released.
+  [[nodiscard]] stream::Connection* known_connection(uint32_t id) const;
   [[nodiscard]] bool open() const { return fabric_->open(); }
   [[nodiscard]] std::string open_error() const { return fabric_->open_error(); }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "system/address.h"
+#include "system/clock.h"
 #include "verbs/failures.h"
 #include "verbs/verbs_fabric.h"
 
@@ -76,6 +77,7 @@ void Endpoint::Start(const fabric::Target& target) {
   }
   fabric_->AddEndpoint(id_, this);
   phase_ = Phase::kHandshake;
+  handshake_.begun_us = system::NowUs();
   if (library.resolve_addr(id_, bound ? reinterpret_cast<sockaddr*>(&local) : nullptr,
                            reinterpret_cast<sockaddr*>(&remote), kResolveTimeoutMs) != 0) {
     Fail(FailureOfErrno(errno));
@@ -87,6 +89,7 @@ void Endpoint::Fail(Failure failure) {
 }
 
 void Endpoint::OnAddressResolved() {
+  handshake_.address_us = system::NowUs();
   if (id_->verbs == nullptr) return Fail({.status = Status::kNoRoute});
   if (fabric_->library().resolve_route(id_, kResolveTimeoutMs) != 0) {
     Fail(FailureOfErrno(errno));
@@ -94,6 +97,7 @@ void Endpoint::OnAddressResolved() {
 }
 
 void Endpoint::OnRouteResolved() {
+  handshake_.route_us = system::NowUs();
   fabric_->devices()->ReservePlace(
       id_->verbs,
       [weak = std::weak_ptr<Endpoint*>(self_)](Failure failure, Device* device, QueueGroup* group) {
@@ -106,6 +110,7 @@ void Endpoint::OnRouteResolved() {
 void Endpoint::OnPlace(Failure failure, Device* device, QueueGroup* group) {
   if (failure.ok()) failure = CreateQueuePair(device, group);
   if (!failure.ok()) return Fail(failure);
+  handshake_.device_us = system::NowUs();
   events_->OnRouted();
 }
 
@@ -152,6 +157,7 @@ void Endpoint::OnCmEvent(const CmEvent& event) {
       break;
     case RDMA_CM_EVENT_CONNECT_RESPONSE:
       remote_queue_pair_number_ = event.remote_queue_pair_number;
+      handshake_.answer_us = system::NowUs();
       if (!quiet_) events_->OnResponse(event.data);
       break;
     case RDMA_CM_EVENT_ESTABLISHED:

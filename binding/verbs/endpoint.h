@@ -98,6 +98,7 @@ class Endpoint final : public fabric::Endpoint {
   [[nodiscard]] fabric::Address local_address() const override;
   [[nodiscard]] fabric::Address remote_address() const override;
   [[nodiscard]] fabric::EndpointInfo info() const override;
+  [[nodiscard]] fabric::HandshakeTimes handshake() const override { return handshake_; }
 
  private:
   fabric::Address Show(const sockaddr* address) const;
@@ -124,6 +125,7 @@ class Endpoint final : public fabric::Endpoint {
   QueueGroup* group_ = nullptr;
   std::unique_ptr<QueuePair> queue_pair_;
   uint32_t remote_queue_pair_number_ = 0;
+  fabric::HandshakeTimes handshake_;
   /// Receives of the group that are lent to this endpoint.
   uint32_t credits_taken_ = 0;
   Phase phase_ = Phase::kNew;

@@ -5,6 +5,7 @@
  *     npm run --silent lab -- run node dist/test/rdma/all.js [NAME...]
  */
 import { conformanceTests } from '../conformance/conformance';
+import { commandTests } from './commands';
 import { consumerTests } from './consumers';
 import { countersTests } from './counters';
 import { curlTests } from './curl';
@@ -35,6 +36,7 @@ const groups: Record<string, () => void> = {
   http: () => httpTests(lab),
   consumers: () => consumerTests(lab),
   examples: () => exampleTests(lab),
+  commands: () => commandTests(lab),
   counters: () => countersTests(lab),
   'in-place': () => inPlaceTests(lab),
   conformance: () => conformanceTests(lab, ['require']),

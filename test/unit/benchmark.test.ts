@@ -6,7 +6,7 @@ import type { LocalRow } from '../../benchmarks/local-compare';
 import { LOCAL, TCP } from '../../benchmarks/local-contestants';
 import * as localReport from '../../benchmarks/local-report';
 import { localWorkloads } from '../../benchmarks/local-workloads';
-import { pairwise, rotated, showSpread, spreadOf } from '../../benchmarks/statistics';
+import { pairwise, percentileOf, rotated, showSpread, spreadOf } from '../../lib/statistics';
 import type { TransferRow } from '../../benchmarks/transfer-compare';
 import { goalsOf, linesOf, showGoal } from '../../benchmarks/transfer-report';
 import { figureOf, workloads } from '../../benchmarks/workloads';
@@ -16,6 +16,15 @@ t.test('a spread is the median with the least and the most, in whatever order', 
   t.same(spreadOf([4, 1, 20, 2]), { median: 3, least: 1, most: 20 });
   t.equal(showSpread([3, 1, 20], 1), '3.0 [1.0, 20.0]');
   t.equal(showSpread([], 1), '-');
+  t.end();
+});
+
+t.test('a percentile is one of the numbers, in whatever order', (t) => {
+  const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
+  t.equal(percentileOf(hundred, 50), 50);
+  t.equal(percentileOf(hundred, 99), 99);
+  t.equal(percentileOf([7], 99), 7);
+  t.ok(Number.isNaN(percentileOf([], 50)));
   t.end();
 });
 

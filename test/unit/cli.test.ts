@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { withPreload } from '../../lib/commands/run';
-import { libFolder, nodeCommand, runNode } from './support';
+import { libFolder, nodeCommand, runNode, type ChildResult } from './support';
 
 const cli = path.join(libFolder, 'cli.js');
 
@@ -61,8 +61,73 @@ t.test('run passes signals on, and ends by them', async (t) => {
   t.equal(signal, 'SIGTERM');
 });
 
+t.test('run takes a file for Node, and what is not one for a command on the PATH', async (t) => {
+  const folder = t.testdir({
+    'app.js': 'console.log("app", process.argv.slice(2).join(), process.env.RDMA_NET)',
+    show: '#!/bin/sh\necho "show $1"; exec "$NODE" -p "$SCRIPT"',
+    package: { 'index.js': 'console.log("package")' },
+  });
+  chmodSync(path.join(folder, 'show'), 0o755);
+  const caught =
+    'String(process.binding("tcp_wrap").TCP.prototype.connect).includes("native code")';
+  const environment: Record<string, string> = {
+    NODE: process.execPath,
+    SCRIPT: caught,
+    RDMA_NET_RULES: '* * local',
+  };
+  const runIn = (...args: string[]): Promise<ChildResult> =>
+    runNode([cli, 'run', ...args], environment);
+  const at = (name: string): string => path.join(folder, name);
+  t.match(await runIn(at('app.js'), '--prefer'), { code: 0, stdout: 'app --prefer undefined\n' });
+  t.match(await runIn(at('app'), 'x'), { code: 0, stdout: 'app x undefined\n' });
+  t.match(await runIn(at('package')), { code: 0, stdout: 'package\n' });
+  t.match(await runIn(at('show'), 'one'), { code: 0, stdout: 'show one\nfalse\n' });
+  environment.PATH = `${folder}:/bin:/usr/bin`;
+  t.match(await runIn('show', 'two'), { code: 0, stdout: 'show two\nfalse\n' });
+  t.match(await runIn('--require', '--', 'show', '--prefer'), {
+    code: 0,
+    stdout: 'show --prefer\nfalse\n',
+  });
+  const missing = await runIn('nothing-like-this');
+  t.match(missing, { code: 2, stderr: /"nothing-like-this" is neither a file here nor a command/ });
+});
+
+t.test('run --require and --prefer set the mode, and only before all else', async (t) => {
+  const script = 'console.log(process.env.RDMA_NET, process.argv.slice(1).join())';
+  const printed = async (...args: string[]): Promise<string> =>
+    (await runNode([cli, 'run', ...args], { RDMA_NET: 'off' })).stdout;
+  t.equal(await printed('-e', script), 'off \n');
+  t.equal(await printed('--require', '-e', script), 'require \n');
+  t.equal(await printed('--prefer', '-e', script, '--', '--require'), 'prefer --require\n');
+  t.equal(await printed('--require=node:fs', '-e', script), 'off \n', 'an option of Node');
+  const both = await runNode([cli, 'run', '--require', '--prefer', '-e', script]);
+  t.match(both, { code: 2, stderr: /--require and --prefer exclude each other/ });
+});
+
+t.test('run --rules checks the file first, and passes its whole path', async (t) => {
+  const folder = t.testdir({ good: 'connect localhost tcp\n', bad: '\n* * rmda\n' });
+  const good = path.relative(path.join(libFolder, '..', '..'), path.join(folder, 'good'));
+  const script = 'console.log(process.env.RDMA_NET_CONFIG)';
+  t.match(await runNode([cli, 'run', '--rules', good, '-e', script]), {
+    code: 0,
+    stdout: `${path.join(folder, 'good')}\n`,
+  });
+  const bad = path.join(folder, 'bad');
+  t.match(await runNode([cli, 'run', `--rules=${bad}`, '-e', script]), {
+    code: 2,
+    stdout: '',
+    stderr: `rdma-net: ${bad}, line 2, column 5: found "rmda"; expected`,
+  });
+  t.match(await runNode([cli, 'run', '--rules', `${bad}.not`, '-e', script]), {
+    code: 2,
+    stderr: /--rules is ".*bad\.not"; expected the name of a file with rules \(ENOENT/,
+  });
+  t.match(await runNode([cli, 'run', '--rules']), { code: 2, stderr: /--rules needs the name/ });
+});
+
 t.test('NODE_OPTIONS keeps what it holds, and takes any path', (t) => {
   t.equal(withPreload(undefined, '/a/b.js'), '--require "/a/b.js"');
+  t.equal(withPreload('--require "/a/b.js"', '/a/b.js'), '--require "/a/b.js"', 'only once');
   t.equal(
     withPreload('--trace-warnings', '/a b/"c".js'),
     '--trace-warnings --require "/a b/\\"c\\".js"',
