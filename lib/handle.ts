@@ -16,6 +16,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { closeLater } from './closing';
 import { failureChannel } from './diagnostics';
 import { own } from './encode';
@@ -57,6 +58,8 @@ const KEEP_ALIVE_S_MAX = 32_767;
 
 /** One connection as a handle of `net`. Its methods are those of TCPWrap. */
 export class StreamHandle extends TcpFace implements EventSink, Continuation, NativeReader, Source {
+  /** Since when it is connected, on the clock of performance.now(). */
+  readonly sinceMs = performance.now();
   #scope: AsyncResource;
   readonly #id: number;
   readonly #inIpv6: boolean;

@@ -166,7 +166,7 @@ function isSource(handle: object | null | undefined): handle is Source {
 }
 
 /** The handle under a socket, also under the TLS that the socket itself does. */
-function rawHandle(socket: net.Socket): object | undefined {
+export function rawHandle(socket: net.Socket): object | undefined {
   const handle = inside(socket)._handle;
   return handle?._parent ?? handle ?? undefined;
 }

@@ -114,12 +114,15 @@ type ConnectModule = typeof import('./connect');
 type ListenModule = typeof import('./listen');
 
 let broken: Reason | undefined;
+let wasUsed = false;
 
 // Loaded late: a program that never connects pays nothing for it.
 function loadLate<T>(load: () => T): T | undefined {
   if (broken !== undefined) return undefined;
   try {
-    return load();
+    const loaded = load();
+    if (!wasUsed) noteFirstUse();
+    return loaded;
   } catch (error) {
     broken = reasonFor('node-internals', error instanceof Error ? error.message : String(error));
     setGlobalReason(broken);
@@ -135,6 +138,14 @@ function loadConnect(): ConnectModule | undefined {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   connectModule ??= loadLate(() => require('./connect') as ConnectModule);
   return connectModule;
+}
+
+type EndpointModule = typeof import('./status-endpoint');
+
+function noteFirstUse(): void {
+  wasUsed = true;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  (require('./status-endpoint') as EndpointModule).openEndpointLater();
 }
 
 type PlanModule = typeof import('./plan');

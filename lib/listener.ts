@@ -69,6 +69,10 @@ export class Listener implements EventSink {
     return this.#failure;
   }
 
+  get server(): Server {
+    return this.#place.server;
+  }
+
   /** Whether connections can come. */
   get isOpen(): boolean {
     return this.#isOpen;
