@@ -4,6 +4,8 @@
  */
 
 import net from 'node:net';
+// Not that of the global object: the program may have put a clock of its own there.
+import { setImmediate } from 'node:timers';
 import { debug } from './diagnostics';
 import { uvErrnoOf } from './errors';
 import { defineTransport, isBesideTcp, setGlobalReason } from './info';
@@ -142,10 +144,17 @@ function loadConnect(): ConnectModule | undefined {
 
 type EndpointModule = typeof import('./status-endpoint');
 
+// In the next turn of the event loop: neither the first connection of a program nor its first server
+// waits for it.
 function noteFirstUse(): void {
   wasUsed = true;
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
-  (require('./status-endpoint') as EndpointModule).openEndpointLater();
+  if (settings.status === 'off') return;
+  rootScope().runInAsyncScope(() => {
+    setImmediate(() => {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      (require('./status-endpoint') as EndpointModule).openEndpoint();
+    }).unref();
+  });
 }
 
 type PlanModule = typeof import('./plan');

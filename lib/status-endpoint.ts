@@ -11,15 +11,12 @@
  * for the socket, and nothing waits for a reader. One that does not read is cut off.
  */
 
-import { chmodSync, unlinkSync } from 'node:fs';
+import { unlinkSync } from 'node:fs';
 import net from 'node:net';
-import { setImmediate } from 'node:timers';
-import { threadId } from 'node:worker_threads';
 import { debug } from './diagnostics';
+import { UV_EADDRINUSE } from './errors';
 import { pipeServer } from './internals';
-import { settings } from './mode';
-import { rootScope } from './scope';
-import { namespaceOf, placeFor } from './status-folder';
+import { namespaceOf, ownThread, placeFor } from './status-folder';
 import type { ReportPart } from './status-report';
 
 /** How many may ask at the same time. */
@@ -34,22 +31,11 @@ type ReportModule = typeof import('./status-report');
 /** Sockets of those who ask. */
 const readers = new Set<net.Socket>();
 
-/**
- * Opens the endpoint in the next turn of the event loop: neither the first connection of a program nor
- * its first server has to wait for it.
- */
-export function openEndpointLater(): void {
-  if (settings.status === 'off') return;
-  rootScope().runInAsyncScope(() => {
-    // Not that of the global object: the program may have put clocks of its own there.
-    setImmediate(openEndpoint).unref();
-  });
-}
-
-function openEndpoint(): void {
+/** Opens the endpoint of this environment, if it can be had. */
+export function openEndpoint(): void {
   try {
     const { pid } = process;
-    const name = { pid, pidNamespace: namespaceOf('self', 'pid'), thread: threadId };
+    const name = { pid, pidNamespace: namespaceOf('self', 'pid'), thread: ownThread() };
     const file = placeFor(name, process.env['XDG_RUNTIME_DIR']);
     if (file === undefined) throw new Error('there is no folder that only this user can open');
     listenAt(file);
@@ -59,15 +45,16 @@ function openEndpoint(): void {
 }
 
 function listenAt(file: string): void {
-  remove(file);
   const handle = pipeServer();
   handle.unref();
-  const errno = handle.bind(file) || handle.listen(READERS_MAX);
+  let errno = handle.bind(file);
+  // A program that was killed had the same process id, and has left it.
+  if (errno === UV_EADDRINUSE && remove(file)) errno = handle.bind(file);
+  errno ||= handle.listen(READERS_MAX);
   if (errno !== 0) {
     handle.close();
     throw new Error(`${file}: error ${errno}`);
   }
-  chmodSync(file, 0o600);
   handle.onconnection = (status, client) => {
     if (status === 0 && client !== undefined) guard(client, () => converse(client));
   };
@@ -77,11 +64,13 @@ function listenAt(file: string): void {
   });
 }
 
-function remove(file: string): void {
+function remove(file: string): boolean {
   try {
     unlinkSync(file);
+    return true;
   } catch {
     // It is not there, or belongs to the user that this program was before.
+    return false;
   }
 }
 
@@ -105,14 +94,14 @@ function converse(handle: object): void {
   }
   readers.add(socket);
   let rest = '';
-  let parts: Iterator<ReportPart> | undefined;
+  let parts: Iterator<ReportPart, unknown> | undefined;
   const answer = (line: string): void => {
     parts ??= begin(line);
-    const { done, value } = parts.next();
-    if (done === true) throw new Error('asked for more than there is');
-    socket.write(`${JSON.stringify(value)}\n`);
+    const step: IteratorResult<ReportPart, unknown> = parts.next();
+    if (step.done === true) throw new Error('asked for more than there is');
+    socket.write(`${JSON.stringify(step.value)}\n`);
     if (socket.writableLength > 0) throw new Error('nobody reads the answer');
-    if (value.end === true) parts = undefined;
+    if (step.value.end === true) parts = undefined;
   };
   socket.unref();
   socket.setTimeout(READER_IDLE_MS, close);

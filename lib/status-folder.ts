@@ -9,7 +9,7 @@
  * name is that of one environment at a time, so that whoever finds its own taken finds a leftover.
  */
 
-import { lstatSync, mkdirSync, readlinkSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
 import path from 'node:path';
 
 /** The name of an endpoint, in its parts. */
@@ -18,7 +18,7 @@ export interface EndpointName {
   readonly pid: number;
   /** Of its process ids: the number of the inode. */
   readonly pidNamespace: string;
-  /** 0 for the main thread. */
+  /** As the kernel numbers it; of the main thread, the process id. */
   readonly thread: number;
 }
 
@@ -36,6 +36,15 @@ export function namespaceOf(pid: number | 'self', kind: 'pid' | 'mnt'): string {
     return /\d+/.exec(readlinkSync(`/proc/${pid}/ns/${kind}`))?.[0] ?? '0';
   } catch {
     return '0';
+  }
+}
+
+/** The kernel's number of this thread. Node's would need a module that takes a while to be loaded. */
+export function ownThread(): number {
+  try {
+    return Number(/\d+$/.exec(readlinkSync('/proc/thread-self'))?.[0] ?? process.pid);
+  } catch {
+    return process.pid;
   }
 }
 
@@ -67,27 +76,24 @@ export function isFolderInTmp(name: string): boolean {
   return /^rdma-net-\d+$/.test(name);
 }
 
-/** The user of a folder that nobody else can open; undefined if it is something else. */
-export function ownerOfPrivate(folder: string): number | undefined {
+// Asked before something is made, rather than trying and being refused: an error costs the program
+// more than all the rest.
+function look(folder: string): Stats | undefined {
   try {
     // Not statSync: somebody else may have put a link there, to a folder of this user.
-    const { mode, uid } = lstatSync(folder);
-    const isPrivate = (mode & 0o77) === 0;
-    return isPrivate && (mode & 0o170_000) === 0o040_000 ? uid : undefined;
+    return lstatSync(folder, { throwIfNoEntry: false });
   } catch {
     return undefined;
   }
 }
 
-function isOwn(folder: string, user: number): boolean {
-  try {
-    return statSync(folder).uid === user;
-  } catch {
-    return false;
-  }
+/** The user of a folder that nobody else can open; undefined if it is something else. */
+export function ownerOfPrivate(folder: string): number | undefined {
+  const found = look(folder);
+  if (found?.isDirectory() !== true) return undefined;
+  return (found.mode & 0o77) === 0 ? found.uid : undefined;
 }
 
-/** Makes a folder if it is not there; whether it can be used shows when it is looked at. */
 function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
@@ -106,12 +112,13 @@ export function placeFor(name: EndpointName, runtime: string | undefined): strin
   if (user === undefined) return undefined;
   const folders = [folderInTmp(user)];
   // After `su` and the like it may be somebody else's, and must not get a folder of ours.
-  if (runtime !== undefined && path.isAbsolute(runtime) && isOwn(runtime, user)) {
+  if (runtime !== undefined && path.isAbsolute(runtime) && look(runtime)?.uid === user) {
     folders.unshift(folderInRuntime(runtime));
   }
   for (const folder of folders) {
     const file = path.join(folder, fileNameOf(name));
     if (Buffer.byteLength(file) > PATH_BYTES_MAX) continue;
+    if (ownerOfPrivate(folder) === user) return file;
     makeFolder(folder);
     if (ownerOfPrivate(folder) === user) return file;
   }

@@ -20,8 +20,10 @@ import { stats } from './stats';
 import { PROTOCOL } from './status-folder';
 import { fabricTransports, type EventSink, type FabricTransport } from './transport';
 
-/** How many sockets or servers are looked at for one part. */
-const PART_COUNT = 64;
+/** How many sockets or servers are described for one part: some 15 KiB, and a millisecond. */
+const PART_COUNT = 50;
+/** How many are only counted for one. */
+const PART_COUNT_MAX = 5000;
 
 /** Where one side of a connection is. */
 export interface Address {
@@ -213,48 +215,52 @@ function describeServer(server: net.Server): ServerReport | undefined {
   return { ...at, transports, reasons: Object.fromEntries(short), connections };
 }
 
-/** One of what is looked at, and what it turns out to be. */
-type Finding = { server: ServerReport } | { connection: ConnectionReport } | undefined;
+/** What was found, and how to describe it. */
+type Finding =
+  | { kind: 'server'; describe: () => ServerReport | undefined }
+  | { kind: TransportName; describe: () => ConnectionReport | undefined };
 
-function asConnection(connection: ConnectionReport | undefined): Finding {
-  return connection && { connection };
-}
-
-function asServer(server: ServerReport | undefined): Finding {
-  return server && { server };
-}
-
-/** Looks at everything that there was when the first was asked for, one at a time. */
-function* findings(): Generator<Finding> {
+/** Goes through all that there is: one thing a step, and undefined for what is not told about. */
+function* findings(): Generator<Finding | undefined> {
   const seen = new Set<object>();
-  const handles = activeHandles();
-  const sinks = fabricTransports.flatMap((transport) =>
-    [...transport.sinks].map(([id, sink]) => ({ transport, id, sink })),
-  );
-  for (const { transport, id, sink } of sinks) yield look(transport, id, sink, seen);
-  for (const object of handles) {
-    if (object instanceof net.Server) {
-      if (seen.has(object)) continue;
-      seen.add(object);
-      yield asServer(describeServer(object));
-      continue;
+  for (const transport of fabricTransports) {
+    // Those that come meanwhile stand at the end, and are left out.
+    let left = transport.sinks.size;
+    for (const [id, sink] of transport.sinks) {
+      if (left-- === 0) break;
+      yield findSink(transport, id, sink, seen);
     }
-    const owner = object instanceof net.Socket ? object : undefined;
-    const handle = owner === undefined ? object : rawHandle(owner);
-    // Two sockets have the same handle where TLS was put over one.
-    if (!isTcp(handle) || owner?.connecting === true || seen.has(handle)) continue;
-    seen.add(handle);
-    yield asConnection(describeTcp(handle, owner));
   }
+  for (const object of activeHandles()) yield findHandle(object, seen);
 }
 
-function look(transport: FabricTransport, id: number, sink: EventSink, seen: Set<object>): Finding {
-  // Others may have come and gone since the list was made.
-  if (transport.sinks.get(id) !== sink) return undefined;
-  if (sink instanceof StreamHandle) return asConnection(describeStream(transport, id, sink));
-  if (!(sink instanceof Listener) || seen.has(sink.server)) return undefined;
-  seen.add(sink.server);
-  return asServer(describeServer(sink.server));
+function findSink(
+  transport: FabricTransport,
+  id: number,
+  sink: EventSink,
+  seen: Set<object>,
+): Finding | undefined {
+  const kind = transport.name;
+  if (sink instanceof StreamHandle) {
+    return { kind, describe: () => describeStream(transport, id, sink) };
+  }
+  return sink instanceof Listener ? findServer(sink.server, seen) : undefined;
+}
+
+function findServer(server: net.Server, seen: Set<object>): Finding | undefined {
+  if (seen.has(server)) return undefined;
+  seen.add(server);
+  return { kind: 'server', describe: () => describeServer(server) };
+}
+
+function findHandle(object: object, seen: Set<object>): Finding | undefined {
+  if (object instanceof net.Server) return findServer(object, seen);
+  const owner = object instanceof net.Socket ? object : undefined;
+  const handle = owner === undefined ? object : rawHandle(owner);
+  // Two sockets have the same handle where TLS was put over one.
+  if (!isTcp(handle) || owner?.connecting === true || seen.has(handle)) return undefined;
+  seen.add(handle);
+  return { kind: 'tcp', describe: () => describeTcp(handle, owner) };
 }
 
 function totalsOf(connections: Record<TransportName, number>, servers: number): TotalsReport {
@@ -280,22 +286,23 @@ function totalsOf(connections: Record<TransportName, number>, servers: number): 
  */
 export function* report(withSockets: boolean): Generator<ReportPart> {
   yield head();
-  const counts: Record<TransportName, number> = { local: 0, rdma: 0, tcp: 0 };
-  let serverCount = 0;
+  const counts = { local: 0, rdma: 0, tcp: 0, server: 0 };
+  const partCount = withSockets ? PART_COUNT : PART_COUNT_MAX;
   let looked = 0;
   let servers: ServerReport[] = [];
   let connections: ConnectionReport[] = [];
   for (const finding of findings()) {
-    if (finding !== undefined && 'server' in finding) {
-      serverCount++;
-      if (withSockets) servers.push(finding.server);
-    } else if (finding !== undefined) {
-      counts[finding.connection.transport]++;
-      if (withSockets) connections.push(finding.connection);
-    }
-    if (++looked % PART_COUNT !== 0) continue;
+    if (finding !== undefined) counts[finding.kind]++;
+    if (withSockets && finding?.kind === 'server') push(servers, finding.describe());
+    else if (withSockets && finding !== undefined) push(connections, finding.describe());
+    if (++looked % partCount !== 0) continue;
     yield { servers, connections };
     [servers, connections] = [[], []];
   }
-  yield { servers, connections, totals: totalsOf(counts, serverCount), end: true };
+  const { server, ...now } = counts;
+  yield { servers, connections, totals: totalsOf(now, server), end: true };
+}
+
+function push<T>(list: T[], item: T | undefined): void {
+  if (item !== undefined) list.push(item);
 }

@@ -22,7 +22,8 @@ export class Rates {
 
   /** From here on it is about what is told now. */
   next(): void {
-    [this.#before, this.#now] = [this.#now, new Map()];
+    this.#before = this.#now;
+    this.#now = new Map();
   }
 
   /** @returns undefined when it is told for the first time, or is not what it was */

@@ -32,7 +32,6 @@ function list(value: unknown): unknown[] {
 
 function text(value: unknown): string {
   const found = typeof value === 'string' ? value.slice(0, TEXT_LENGTH_MAX) : '';
-  // eslint-disable-next-line no-control-regex -- it is what must not come through
   return found.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?');
 }
 

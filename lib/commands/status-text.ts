@@ -48,6 +48,9 @@ class Table {
   }
 }
 
+const SILENT =
+  'Its event loop is busy, or it has been stopped, or has another version of rdma-net.';
+
 /** The script with the folder that it is in: many are called index.js. */
 function shortName(program: string | null): string {
   if (program === null) return '(does not answer)';
@@ -93,10 +96,11 @@ export function showAll(
     ...['PROGRAM', 'NODE', 'MODE', 'LOCAL>', 'RDMA>', 'TCP>', 'SERVERS>', 'RECEIVED>', 'SENT>'],
     ...['IN PLACE>', 'STALLS>', 'PINNED>', ...rateHeads],
   ]);
-  for (const { pid, user, program, node, mode, totals } of programs) {
+  for (const { pid, user, program, node, mode, totals, environments } of programs) {
     const who = [String(pid), ...(hasUsers ? [String(user)] : [])];
     const about = [shortName(program), node ?? '', mode ?? ''];
-    table.add(...who, ...about, ...cellsOf(totals), ...rateCells(String(pid), totals, view));
+    const known = [...cellsOf(totals), ...rateCells(String(pid), totals, view)];
+    table.add(...who, ...about, ...(environments.length === 0 ? known.map(() => '-') : known));
   }
   const sum = ['', ...(hasUsers ? [''] : []), `${programs.length} in total`, '', ''];
   table.add(...sum, ...cellsOf(sums), ...rateCells('all', sums, view));
@@ -192,7 +196,7 @@ function connectionLines(program: ProgramStatus, rows: ConnectionRow[], view: Vi
 
 /** Sockets that are on TCP are often closed when somebody looks: the sums tell of them. */
 function fallbackLines({ fallbacks }: TotalsReport, paint: Painter): string[] {
-  const counts = Object.entries(fallbacks).sort(([, a = 0], [, b = 0]) => b - a);
+  const counts = Object.entries(fallbacks).sort(([, a], [, b]) => b - a);
   if (counts.length === 0) return [];
   const table = new Table(['TIMES>', 'REASON', 'MEANING']);
   for (const [code, times] of counts) {
@@ -208,7 +212,7 @@ export function showOne(program: ProgramStatus, view: View): string[] {
   const { paint } = view;
   const { pid, user, node, version, mode, transports, rules, uptimeSeconds, totals } = program;
   const head = paint('strong', `${pid}  ${program.program ?? '(does not answer)'}`);
-  if (program.environments.length === 0) return [head];
+  if (program.environments.length === 0) return [head, SILENT];
   const silent = paint('warning', 'Some of its threads do not answer; they are missing here.');
   const about = [
     `rdma-net ${version ?? ''}`,

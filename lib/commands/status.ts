@@ -123,15 +123,16 @@ class Looks {
     return process.stdout.isTTY && !this.#wish.json;
   }
 
-  /** Prints what there is now; false when there is no such program. */
-  async look(): Promise<boolean> {
+  /** Prints what there is now, and tells whether there is such a program, and whether it answers. */
+  async look(): Promise<'there' | 'silent' | 'missing'> {
     const programs = await askPrograms(this.#wish.pid);
-    if (this.#wish.pid !== undefined && programs.length === 0) return false;
+    if (this.#wish.pid !== undefined && programs.length === 0) return 'missing';
     this.#rates.next();
     const text = this.#wish.json ? this.#json(programs) : this.#text(programs).join('\n');
     if (this.#isOnTerminal && this.#wish.watch !== undefined) this.#redraw(text);
     else process.stdout.write(`${text}\n`);
-    return true;
+    const isSilent = programs.some(({ environments }) => environments.length === 0);
+    return this.#wish.pid !== undefined && isSilent ? 'silent' : 'there';
   }
 
   #json(programs: ProgramStatus[]): string {
@@ -184,15 +185,19 @@ async function showStatus(args: readonly string[]): Promise<number> {
   const looks = new Looks(wish);
   // As of `rdma-net status --watch | head`.
   process.stdout.on('error', () => process.exit(ExitStatus.Ok));
-  for (let count = 0; count < wish.count; count++) {
-    if (count > 0 && wish.watch !== undefined) await sleep(wish.watch * 1000);
-    const isThere = await looks.look();
-    if (isThere) continue;
-    if (count > 0) console.error(`rdma-net: the program ${wish.pid ?? ''} has ended.`);
-    else console.error(explainMissing(wish.pid ?? 0));
-    return count > 0 ? ExitStatus.Ok : ExitStatus.Trouble;
+  let found = await looks.look();
+  if (found === 'missing') {
+    console.error(explainMissing(wish.pid ?? 0));
+    return ExitStatus.Trouble;
   }
-  return ExitStatus.Ok;
+  for (let count = 1; count < wish.count; count++) {
+    await sleep((wish.watch ?? 0) * 1000);
+    found = await looks.look();
+    if (found !== 'missing') continue;
+    console.error(`rdma-net: the program ${wish.pid ?? ''} has ended.`);
+    return ExitStatus.Ok;
+  }
+  return found === 'silent' ? ExitStatus.Trouble : ExitStatus.Ok;
 }
 
 export const status: Command = {
@@ -209,7 +214,7 @@ Options:
   --sort KEY          by ${SORT_KEYS.join(', ')}; else by bytes, with --watch by rate
   --json              print JSON; with --watch, one line each time
 
-Exits with 1 when there is no such program. Sockets on TCP that do not keep their program alive
+Exits with 1 when there is no such program, or it does not answer. Sockets on TCP that do not keep their program alive
 (socket.unref(), and idle ones of an http agent) are not listed.`,
   run: showStatus,
 };
