@@ -54,5 +54,15 @@ export const fallbackChannel = channel('rdma-net:fallback');
 export const failureChannel = channel('rdma-net:failure');
 export const listenChannel = channel('rdma-net:listen');
 
+/** Tells that a socket or server has failed; with it, what the program will see. */
+export function publishFailure(message: FailureMessage): void {
+  debug(
+    'a %s failed: %s',
+    message.server === undefined ? 'socket' : 'server',
+    message.error.message,
+  );
+  if (failureChannel.hasSubscribers) failureChannel.publish(message);
+}
+
 /** Writes to stderr under NODE_DEBUG=rdma-net, else costs a comparison. */
 export const debug = debuglog('rdma-net');

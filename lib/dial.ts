@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { isLoopback, isUnspecified, unmapped } from './address';
 import { ownsLoopback } from './binding';
+import { debug } from './diagnostics';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
 import { settings } from './mode';
@@ -247,6 +248,9 @@ export class Dial {
   }
 
   #note(transport: FabricTransport, obstacle: Obstacle): void {
+    const { address, port } = this.#call;
+    const { code, detail } = obstacle.reason;
+    debug('%s:%d not over %s: %s %s', address, port, transport.name, code, detail);
     if (transport.name === 'local') this.#local = obstacle;
     else this.#rdma = obstacle;
   }

@@ -18,7 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { closeLater } from './closing';
-import { failureChannel } from './diagnostics';
+import { publishFailure } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
 import { RdmaError, UV_EBADF, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
@@ -319,11 +319,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     this.#writes.fail(failure);
     if (this.#closed) return;
     this.#reads.fail(failure);
-    const socket = ownerOf(this);
+    const socket = ownerOf(this) as Socket | undefined;
     // The handle of the self-check has none.
-    if (socket !== undefined && failureChannel.hasSubscribers) {
-      failureChannel.publish({ socket, server: undefined, error: failure });
-    }
+    if (socket !== undefined) publishFailure({ socket, server: undefined, error: failure });
     this.#finishShutdown(uvErrnoOf(failure.status));
   }
 

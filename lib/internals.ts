@@ -196,6 +196,11 @@ export function isTcp(handle: object | null | undefined): handle is TcpHandle {
   return handle?.constructor.name === 'TCP';
 }
 
+/** Whether a handle is libuv's pipe, which is a Unix-domain socket too. */
+export function isPipe(handle: object | null | undefined): boolean {
+  return handle?.constructor.name === 'Pipe';
+}
+
 /**
  * A Unix-domain socket to listen at, as net.Server has one inside. Without the server around it nothing
  * of it can be seen, and a worker of a cluster does not ask the primary for it.

@@ -214,7 +214,7 @@ Options:
   --sort KEY          by ${SORT_KEYS.join(', ')}; else by bytes, with --watch by rate
   --json              print JSON; with --watch, one line each time
 
-Exits with 1 when there is no such program, or it does not answer. Sockets on TCP that do not keep their program alive
-(socket.unref(), and idle ones of an http agent) are not listed.`,
+Exits with 1 when there is no such program, or it does not answer. Sockets on TCP that do not keep
+their program alive (socket.unref(), and idle ones of an http agent) are not listed.`,
   run: showStatus,
 };

@@ -1,5 +1,5 @@
 /** `rdma-net status` beside programs of this machine: many sockets, killed ones, other users. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
@@ -61,6 +61,8 @@ export function localStatusTests(place: Place): void {
     t.equal(few.totals.connections[transport], CONNECTIONS, 'the totals are of all');
     const text = await statusOf(t, String(server.pid), '--top', '3');
     t.match(text, `and ${CONNECTIONS - 3} more`);
+    const rates = await statusOf(t, String(server.pid), '--watch', '0.1', '--count', '2');
+    t.equal(rates.split('IN/s').length, 3, 'watching shows rates, each time');
     const watched = await statusOf(t, '--watch', '0.1', '--count', '2', '--json');
     const looks = watched
       .trim()
@@ -106,6 +108,24 @@ export function localStatusTests(place: Place): void {
     t.match(output, `${program.pid}  (does not answer)`);
     program.kill('SIGCONT');
     t.match(await askAbout(t, program.pid), { answers: true });
+    t.match(await program.end(), { code: 0, stderr: '' });
+  });
+
+  void t.test('root sees into containers, and calls their programs as it sees them', async (t) => {
+    const apart = ['unshare', '--mount', '--pid', '--fork', '--mount-proc'];
+    const { code, output } = await run('env', [...apart, 'true']);
+    if (code !== 0) return t.pass('containers', { skip: output });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // As the first process, and with a folder of its own in the place of that of this user.
+    const mount = `mount -t tmpfs -o mode=700 none ${folder} && exec "$@"`;
+    const wrapper = [...apart, 'sh', '-c', mount, 'sh'];
+    const program = new Program('talker', { args: [address, '1000'], env, wrapper });
+    const { port } = await program.says('talking');
+    const children = `/proc/${program.pid}/task/${program.pid}/children`;
+    const pid = Number(readFileSync(children, 'latin1'));
+    const status = await askAbout(t, pid);
+    t.equal(status.pid, pid);
+    t.equal(status.environments[0]?.servers?.[0]?.port, port);
     t.match(await program.end(), { code: 0, stderr: '' });
   });
 

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { alloc } from '../../../lib/index';
+import { alloc, info } from '../../../lib/index';
 import { listen, say } from './said';
 
 interface Wish {
@@ -29,7 +29,8 @@ async function talk({ address, bytes }: Wish): Promise<() => void> {
   accepted.on('data', (data: Buffer) => (received += data.length));
   client.write(alloc(bytes));
   while (received < bytes) await once(accepted, 'data');
-  say('talking', { port, transport: client.transport, isMainThread });
+  const [sent, arrived] = [info(client), info(accepted)];
+  say('talking', { port, isMainThread, sent: sent.counters, received: arrived.counters });
   return () => {
     client.end();
     accepted.end();
