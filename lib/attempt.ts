@@ -235,7 +235,7 @@ export class Attempt implements EventSink {
   #fail(): void {
     const { error, status } = this.#dial.failure;
     this.#finish();
-    publishFailure({ socket: this.#call.socket, server: undefined, error });
+    publishFailure({ socket: this.#call.socket, server: undefined, error }, this.#call);
     this.#complete(uvErrnoOf(status), false, false, error);
   }
 

@@ -40,7 +40,7 @@ function refuse(call: ConnectCall, dial: Dial): number {
   const { socket, handle, request } = call;
   const { error, status } = dial.failure;
   const uvErrno = uvErrnoOf(status);
-  publishFailure({ socket, server: undefined, error });
+  publishFailure({ socket, server: undefined, error }, call);
   if (status !== Status.ConnectionRefused) {
     process.nextTick(() => {
       attachCauses(socket.errored, call, error);

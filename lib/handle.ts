@@ -320,8 +320,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     if (this.#closed) return;
     this.#reads.fail(failure);
     const socket = ownerOf(this) as Socket | undefined;
-    // The handle of the self-check has none.
-    if (socket !== undefined) publishFailure({ socket, server: undefined, error: failure });
+    // That of the self-check is none of the program's.
+    if (socket !== undefined && this.#id >= 0) {
+      const peer = this.#transport.remoteEndpoint(this.#id);
+      publishFailure({ socket, server: undefined, error: failure }, peer);
+    }
     this.#finishShutdown(uvErrnoOf(failure.status));
   }
 

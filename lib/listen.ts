@@ -128,7 +128,7 @@ function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
 function fail(place: Place, errno: number, cause: Error): void {
   const { server, address, port } = place;
-  publishFailure({ socket: undefined, server, error: cause });
+  publishFailure({ socket: undefined, server, error: cause }, place);
   const error = systemError(errno, 'listen', address, port, cause);
   const fields = serverInside(server);
   fields._handle?.close();

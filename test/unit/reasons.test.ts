@@ -1,5 +1,6 @@
 /** Every reason of the closed list is given to some program, and `info()` tells it. */
 
+import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import net from 'node:net';
 import os from 'node:os';
@@ -31,6 +32,9 @@ type Connect = (port: number) => net.Socket;
 
 const binding = fakeTransports();
 const fake = path.join(testFolder, 'fake-preload.js');
+/** Going to TCP is no failure. */
+const failures: unknown[] = [];
+subscribe('rdma-net:failure', (message) => failures.push(message));
 /** The codes that have been told. */
 const told = new Set<string>();
 
@@ -96,6 +100,7 @@ t.test('shared memory that cannot be had, and transports that are not wanted', a
   binding.local.status = Status.Ok;
   t.match(await serverReasons('local', here), { rdma: 'rdma-off' });
   t.match(await serverReasons('rdma', here), { local: 'local-off' });
+  t.strictSame(failures, [], 'looking whether Node is the known one is no failure');
 });
 
 t.test('whatever a request ends with is a reason', async (t) => {
@@ -235,5 +240,6 @@ for (const [code, { before = '', args = [] }] of Object.entries(programs)) {
 
 t.test('no reason of the list has been left out, and none was told that is not in it', (t) => {
   t.strictSame([...told].sort(), Object.keys(reasons).sort());
+  t.strictSame(failures, []);
   t.end();
 });
