@@ -248,9 +248,11 @@ export class Dial {
   }
 
   #note(transport: FabricTransport, obstacle: Obstacle): void {
-    const { address, port } = this.#call;
-    const { code, detail } = obstacle.reason;
-    debug('%s:%d not over %s: %s %s', address, port, transport.name, code, detail);
+    if (debug.enabled) {
+      const { address, port } = this.#call;
+      const { code, detail } = obstacle.reason;
+      debug('%s:%d not over %s: %s %s', address, port, transport.name, code, detail);
+    }
     if (transport.name === 'local') this.#local = obstacle;
     else this.#rdma = obstacle;
   }

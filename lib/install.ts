@@ -150,11 +150,17 @@ function noteFirstUse(): void {
   wasUsed = true;
   if (settings.status === 'off') return;
   rootScope().runInAsyncScope(() => {
-    setImmediate(() => {
-      // eslint-disable-next-line @typescript-eslint/no-require-imports
-      (require('./status-endpoint') as EndpointModule).openEndpoint();
-    }).unref();
+    setImmediate(openEndpoint).unref();
   });
+}
+
+function openEndpoint(): void {
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    (require('./status-endpoint') as EndpointModule).openEndpoint();
+  } catch (error) {
+    debug('rdma-net status cannot ask this program: %s', (error as Error).message);
+  }
 }
 
 type PlanModule = typeof import('./plan');

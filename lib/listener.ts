@@ -168,7 +168,9 @@ export class Listener implements EventSink {
     // The context of an accepted TCP socket is not that of the code that called listen either.
     const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'), address);
     this.transport.adopt(id, handle);
-    debug('%s:%d has a connection over %s', address, port, this.transport.name);
+    if (debug.enabled) {
+      debug('%s:%d has a connection over %s', address, port, this.transport.name);
+    }
     this.#onconnection?.call(tcp, 0, handle);
     if (acceptChannel.hasSubscribers) {
       const socket = ownerOf(handle) as Socket | undefined;

@@ -31,17 +31,16 @@ type ReportModule = typeof import('./status-report');
 /** Sockets of those who ask. */
 const readers = new Set<net.Socket>();
 
-/** Opens the endpoint of this environment, if it can be had. */
+/**
+ * Opens the endpoint of this environment.
+ * @throws when it cannot be had
+ */
 export function openEndpoint(): void {
-  try {
-    const { pid } = process;
-    const name = { pid, pidNamespace: namespaceOf('self', 'pid'), thread: ownThread() };
-    const file = placeFor(name, process.env['XDG_RUNTIME_DIR']);
-    if (file === undefined) throw new Error('there is no folder that only this user can open');
-    listenAt(file);
-  } catch (error) {
-    debug('rdma-net status cannot ask this program: %s', (error as Error).message);
-  }
+  const { pid } = process;
+  const name = { pid, pidNamespace: namespaceOf('self', 'pid'), thread: ownThread() };
+  const file = placeFor(name, process.env['XDG_RUNTIME_DIR']);
+  if (file === undefined) throw new Error('there is no folder that only this user can open');
+  listenAt(file);
 }
 
 function listenAt(file: string): void {
