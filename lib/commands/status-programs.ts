@@ -33,6 +33,8 @@ export interface ProgramStatus {
 
 /** How long a program may be silent, in milliseconds: its event loop may be busy. */
 const PATIENCE_MS = 3000;
+/** How long one may take in all: who says a word now and then keeps nobody waiting. */
+const ANSWER_MS_MAX = 30_000;
 /** How many are asked at the same time. */
 const ASKED_MAX = 32;
 /** More than a program with a hundred thousand sockets has to say. */
@@ -56,7 +58,11 @@ function ask({ file }: Endpoint, withSockets: boolean): Promise<Outcome> {
     const reader = new AnswerReader();
     let rest = '';
     let length = 0;
+    const late = setTimeout(() => {
+      finish('silent');
+    }, ANSWER_MS_MAX);
     const finish = (outcome: Outcome): void => {
+      clearTimeout(late);
       socket.destroy();
       resolve(outcome);
     };
