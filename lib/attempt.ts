@@ -23,9 +23,9 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
-import { connectChannel, debug, failureChannel } from './diagnostics';
+import { connectChannel, debug, publishFailure } from './diagnostics';
 import type { ConnectCall, Dial, Dialed } from './dial';
-import { RdmaError, attachCauses, uvErrnoOf, type RdmaUnavailableError } from './errors';
+import { RdmaError, attachCauses, uvErrnoOf } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
 import { inside, type OnConnectComplete } from './internals';
@@ -229,8 +229,6 @@ export class Attempt implements EventSink {
   }
 
   #goOn(next: Dialed): void {
-    const { address, port } = this.#call;
-    debug('%s:%d not over %s: %s', address, port, this.#transport.name, this.#failure?.message);
     this.#failure = undefined;
     clearTimeout(this.#timer);
     if (this.#referenced) this.#transport.release();
@@ -242,7 +240,7 @@ export class Attempt implements EventSink {
   #fail(): void {
     const { error, status } = this.#dial.failure;
     this.#finish();
-    this.#publishFailure(error);
+    publishFailure({ socket: this.#call.socket, server: undefined, error }, this.#call);
     this.#complete(uvErrnoOf(status), false, false, error);
   }
 
@@ -355,11 +353,6 @@ export class Attempt implements EventSink {
     this.#oncomplete?.call(request, status, handle, request, readable, writable);
     const cause = error ?? this.#failure;
     if (status !== 0 && cause !== undefined) attachCauses(socket.errored, this.#call, cause);
-  }
-
-  #publishFailure(error: RdmaError | RdmaUnavailableError): void {
-    if (!failureChannel.hasSubscribers) return;
-    failureChannel.publish({ socket: this.#call.socket, server: undefined, error });
   }
 
   // A socket that was destroyed and connected anew at once is told of the end of the former one.

@@ -47,6 +47,14 @@ const COMMANDS: ReadonlyMap<string, Entry> = new Map<string, Entry>([
       load: async () => (await import('./commands/doctor.js')).doctor,
     },
   ],
+  [
+    'status',
+    {
+      synopsis: '[PID] [OPTIONS]',
+      summary: 'show what the sockets of running programs do',
+      load: async () => (await import('./commands/status.js')).status,
+    },
+  ],
 ]);
 
 const ENVIRONMENT = `Environment of the program:
@@ -57,6 +65,7 @@ const ENVIRONMENT = `Environment of the program:
   RDMA_NET_CONFIG=FILE            a file with more rules, one a line
   RDMA_NET_HEAD_START_MS=50       how long they are tried alone before TCP is tried beside them
   RDMA_NET_PEER_MEMORY_MS=60000   how long a peer without RDMA is remembered
+  RDMA_NET_STATUS=off             'rdma-net status' is not to see the program
   NODE_DEBUG=rdma-net             tell on stderr what is done, and why`;
 
 function overview(): string {

@@ -3,7 +3,7 @@
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Attempt } from './attempt';
-import { failureChannel } from './diagnostics';
+import { publishFailure } from './diagnostics';
 import { Dial, type ConnectCall } from './dial';
 import { attachCauses, uvErrnoOf } from './errors';
 import { noteFallback } from './info';
@@ -40,7 +40,7 @@ function refuse(call: ConnectCall, dial: Dial): number {
   const { socket, handle, request } = call;
   const { error, status } = dial.failure;
   const uvErrno = uvErrnoOf(status);
-  if (failureChannel.hasSubscribers) failureChannel.publish({ socket, server: undefined, error });
+  publishFailure({ socket, server: undefined, error }, call);
   if (status !== Status.ConnectionRefused) {
     process.nextTick(() => {
       attachCauses(socket.errored, call, error);

@@ -76,5 +76,17 @@ export const fallbackChannel = channel('rdma-net:fallback');
 export const failureChannel = channel('rdma-net:failure');
 export const listenChannel = channel('rdma-net:listen');
 
+/**
+ * Tells that a socket or server has failed.
+ * @param at whom it was connected to or called, or where it was to listen, if that is known
+ */
+export function publishFailure(
+  message: FailureMessage,
+  at: { readonly address: string; readonly port: number } | undefined,
+): void {
+  debug('%s:%s failed: %s', at?.address ?? '?', at?.port ?? '?', message.error.message);
+  if (failureChannel.hasSubscribers) failureChannel.publish(message);
+}
+
 /** Writes to stderr under NODE_DEBUG=rdma-net, else costs a comparison. */
 export const debug = debuglog('rdma-net');

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { isLoopback, isUnspecified, unmapped } from './address';
 import { ownsLoopback } from './binding';
-import { attemptChannel, type AttemptStep } from './diagnostics';
+import { attemptChannel, debug, type AttemptStep } from './diagnostics';
 import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
 import { settings, type TransportName } from './mode';
@@ -270,6 +270,11 @@ export class Dial {
   }
 
   #note(transport: FabricTransport, obstacle: Obstacle): void {
+    if (debug.enabled) {
+      const { address, port } = this.#call;
+      const { code, detail } = obstacle.reason;
+      debug('%s:%d not over %s: %s %s', address, port, transport.name, code, detail);
+    }
     if (transport.name === 'local') this.#local = obstacle;
     else this.#rdma = obstacle;
     this.trace('fail', transport.name, obstacle);

@@ -10,6 +10,7 @@ const { errno } = osConstants;
 
 /** libuv's end of file: the one status that is not an errno. */
 export const UV_EOF = -4095;
+export const UV_EADDRINUSE = -errno.EADDRINUSE;
 export const UV_EBADF = -errno.EBADF;
 export const UV_EINVAL = -errno.EINVAL;
 export const UV_ECANCELED = -errno.ECANCELED;

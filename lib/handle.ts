@@ -16,8 +16,9 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { closeLater } from './closing';
-import { failureChannel } from './diagnostics';
+import { publishFailure } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
 import { RdmaError, UV_EBADF, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf } from './errors';
@@ -57,6 +58,8 @@ const KEEP_ALIVE_S_MAX = 32_767;
 
 /** One connection as a handle of `net`. Its methods are those of TCPWrap. */
 export class StreamHandle extends TcpFace implements EventSink, Continuation, NativeReader, Source {
+  /** Since when it is connected, on the clock of performance.now(). */
+  readonly sinceMs = performance.now();
   #scope: AsyncResource;
   readonly #id: number;
   readonly #inIpv6: boolean;
@@ -316,10 +319,11 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     this.#writes.fail(failure);
     if (this.#closed) return;
     this.#reads.fail(failure);
-    const socket = ownerOf(this);
-    // The handle of the self-check has none.
-    if (socket !== undefined && failureChannel.hasSubscribers) {
-      failureChannel.publish({ socket, server: undefined, error: failure });
+    const socket = ownerOf(this) as Socket | undefined;
+    // That of the self-check is none of the program's.
+    if (socket !== undefined && this.#id >= 0) {
+      const peer = this.#transport.remoteEndpoint(this.#id);
+      publishFailure({ socket, server: undefined, error: failure }, peer);
     }
     this.#finishShutdown(uvErrnoOf(failure.status));
   }

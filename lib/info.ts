@@ -2,10 +2,10 @@
 
 import net from 'node:net';
 import { fallbackChannel, debug } from './diagnostics';
-import { inside, isTcp, serverInside } from './internals';
+import { inside, isPipe, isTcp, serverInside } from './internals';
 import { FABRIC_TRANSPORTS, type FabricTransportName, type TransportName } from './mode';
 import type { ConnectionInfo } from './native';
-import type { Reason, ReasonCode } from './reasons';
+import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import type { RuleInfo } from './rule';
 
 /**
@@ -15,7 +15,9 @@ import type { RuleInfo } from './rule';
 export interface SocketInfo extends Partial<ConnectionInfo> {
   /** Undefined while connecting, and on pipes. */
   transport: TransportName | undefined;
-  /** Why it is on TCP; undefined elsewhere, and where TCP was never decided by rdma-net. */
+  /**
+   * Why it is on TCP, or a pipe; undefined elsewhere, and where TCP was never decided by rdma-net.
+   */
   reason: Reason | undefined;
   /** The rule that was followed when it connected, if there was one. */
   rule: RuleInfo | undefined;
@@ -27,7 +29,7 @@ export interface ServerInfo {
   transport: TransportName | undefined;
   /** How it can be reached now, the best way first. */
   transports: TransportName[];
-  /** Why it can be reached over TCP only, if so. */
+  /** Why it can be reached over TCP only, or at a path, if so. */
   reason: Reason | undefined;
   /** Why it cannot be reached over a transport. */
   reasons: Partial<Record<FabricTransportName, Reason>>;
@@ -166,7 +168,7 @@ function isSource(handle: object | null | undefined): handle is Source {
 }
 
 /** The handle under a socket, also under the TLS that the socket itself does. */
-function rawHandle(socket: net.Socket): object | undefined {
+export function rawHandle(socket: net.Socket): object | undefined {
   const handle = inside(socket)._handle;
   return handle?._parent ?? handle ?? undefined;
 }
@@ -212,6 +214,7 @@ function socketInfo(socket: net.Socket): SocketInfo {
     const source = isSource(handle) ? handle : record?.source;
     return { transport, reason: undefined, rule: ruleOf(socket), ...source?.connectionInfo() };
   }
+  if (isPipe(handle)) return { transport, reason: reasonFor('not-tcp'), rule: undefined };
   // Where nothing is caught, a closed client socket could have been anything.
   const isTcpOrUnknown = transport === 'tcp' || socket.destroyed;
   const reason = record?.reason ?? (isTcpOrUnknown ? globalReason : undefined);
@@ -227,10 +230,12 @@ function serverInfo(server: net.Server): ServerInfo {
     const [reason, reasons] = [mainReason(record), { ...record.reasons }];
     return { transport, transports, reason, reasons, rule: ruleOf(server) };
   }
-  const isKnown = isTcp(serverInside(server)._handle);
+  const { _handle: handle } = serverInside(server);
+  const isKnown = isTcp(handle);
   const transport = isKnown ? 'tcp' : undefined;
   const transports: TransportName[] = isKnown ? ['tcp'] : [];
-  const reason = isKnown ? globalReason : undefined;
+  const other = isPipe(handle) ? reasonFor('not-tcp') : undefined;
+  const reason = isKnown ? globalReason : other;
   return { transport, transports, reason, reasons: {}, rule: undefined };
 }
 

@@ -4,6 +4,8 @@
  */
 
 import net from 'node:net';
+// Not that of the global object: the program may have put a clock of its own there.
+import { setImmediate } from 'node:timers';
 import { debug } from './diagnostics';
 import { uvErrnoOf } from './errors';
 import { defineTransport, isBesideTcp, setGlobalReason } from './info';
@@ -117,12 +119,15 @@ type ConnectModule = typeof import('./connect');
 type ListenModule = typeof import('./listen');
 
 let broken: Reason | undefined;
+let wasUsed = false;
 
 // Loaded late: a program that never connects pays nothing for it.
 function loadLate<T>(load: () => T): T | undefined {
   if (broken !== undefined) return undefined;
   try {
-    return load();
+    const loaded = load();
+    if (!wasUsed) noteFirstUse();
+    return loaded;
   } catch (error) {
     broken = reasonFor('node-internals', error instanceof Error ? error.message : String(error));
     setGlobalReason(broken);
@@ -138,6 +143,27 @@ function loadConnect(): ConnectModule | undefined {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   connectModule ??= loadLate(() => require('./connect') as ConnectModule);
   return connectModule;
+}
+
+type EndpointModule = typeof import('./status-endpoint');
+
+// In the next turn of the event loop: neither the first connection of a program nor its first server
+// waits for it.
+function noteFirstUse(): void {
+  wasUsed = true;
+  if (settings.status === 'off') return;
+  rootScope().runInAsyncScope(() => {
+    setImmediate(openEndpoint).unref();
+  });
+}
+
+function openEndpoint(): void {
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    (require('./status-endpoint') as EndpointModule).openEndpoint();
+  } catch (error) {
+    debug('rdma-net status cannot ask this program: %s', (error as Error).message);
+  }
 }
 
 type PlanModule = typeof import('./plan');

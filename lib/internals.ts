@@ -53,8 +53,19 @@ export interface TcpHandle extends Handle {
   connect6: ConnectMethod;
   /** Fills in the address of the peer. @returns 0, or a negative error while there is none */
   getpeername(out: object): number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
   /** Set on listening handles by net.js, and replaced by the primary of a cluster. */
   onconnection?: (status: number, handle: object) => void;
+}
+
+/** Node's PipeWrap when it listens. */
+export interface PipeServer {
+  bind(file: string): number;
+  listen(backlog: number): number;
+  close(): void;
+  unref(): void;
+  onconnection?: (status: number, client?: Handle) => void;
 }
 
 interface TcpConstructor {
@@ -128,9 +139,10 @@ export type Listen2 = (
   flags: number | undefined,
 ) => void;
 
-/** `process._tickCallback` and `process.binding`, which Node keeps and does not document. */
+/** What Node keeps and does not document. */
 const nodeProcess = process as unknown as {
   binding(name: string): Record<string, unknown>;
+  readonly _getActiveHandles: unknown;
   readonly _tickCallback: unknown;
 };
 
@@ -182,6 +194,28 @@ export function tcpClass(): TcpConstructor {
 export function isTcp(handle: object | null | undefined): handle is TcpHandle {
   if (tcp !== undefined) return handle instanceof tcp;
   return handle?.constructor.name === 'TCP';
+}
+
+/** Whether a handle is libuv's pipe, which is a Unix-domain socket too. */
+export function isPipe(handle: object | null | undefined): boolean {
+  return handle?.constructor.name === 'Pipe';
+}
+
+/**
+ * A Unix-domain socket to listen at, as net.Server has one inside. Without the server around it nothing
+ * of it can be seen, and a worker of a cluster does not ask the primary for it.
+ */
+export function pipeServer(): PipeServer {
+  const state = binding('pipe_wrap');
+  const Pipe = need(state['Pipe'], 'function', 'Pipe') as new (type: number) => PipeServer;
+  const { SERVER } = need(state['constants'], 'object', 'constants') as { SERVER: number };
+  return new Pipe(SERVER);
+}
+
+/** What keeps the event loop of this environment alive: sockets, servers, and bare handles. */
+export function activeHandles(): object[] {
+  const found = need(nodeProcess._getActiveHandles, 'function', 'process._getActiveHandles');
+  return (found as () => object[]).call(process);
 }
 
 let stream: StreamInternals | undefined;

@@ -4,7 +4,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo, Server } from 'node:net';
 import { isLoopback, unmapped } from './address';
 import { ownsLoopback } from './binding';
-import { failureChannel } from './diagnostics';
+import { debug, publishFailure } from './diagnostics';
 import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
@@ -128,9 +128,7 @@ function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
 function fail(place: Place, errno: number, cause: Error): void {
   const { server, address, port } = place;
-  if (failureChannel.hasSubscribers) {
-    failureChannel.publish({ socket: undefined, server, error: cause });
-  }
+  publishFailure({ socket: undefined, server, error: cause }, place);
   const error = systemError(errno, 'listen', address, port, cause);
   const fields = serverInside(server);
   fields._handle?.close();
@@ -157,10 +155,10 @@ class Listeners {
 
   /** @param reason why there can be none, if so */
   open(reason: Reason | undefined): void {
-    const { server, handle } = this.#place;
+    const { handle } = this.#place;
     for (const transport of fabricTransports) {
       const obstacle = reason ?? whyNot(transport, this.#place, this.#plan);
-      if (obstacle !== undefined) noteNotListening(server, transport.name, obstacle);
+      if (obstacle !== undefined) this.#leaveOut(transport, obstacle);
       else this.#listeners.push(new Listener(transport, this.#place, this.#onSettled));
     }
     if (this.#listeners.length === 0) {
@@ -169,8 +167,15 @@ class Listeners {
     }
     this.#pending = new Set(this.#listeners);
     closeWith(handle, this.#listeners);
-    listenersOf.set(server, this);
+    listenersOf.set(this.#place.server, this);
     for (const listener of this.#listeners) listener.open();
+  }
+
+  #leaveOut({ name }: FabricTransport, reason: Reason): void {
+    const { server, address, port } = this.#place;
+    const { code, detail } = reason;
+    debug('%s:%d cannot be reached over %s: %s %s', address, port, name, code, detail);
+    noteNotListening(server, name, reason);
   }
 
   stop(reason: Reason): void {

@@ -69,6 +69,10 @@ export class Listener implements EventSink {
     return this.#failure;
   }
 
+  get server(): Server {
+    return this.#place.server;
+  }
+
   /** Whether connections can come. */
   get isOpen(): boolean {
     return this.#isOpen;
@@ -155,7 +159,7 @@ export class Listener implements EventSink {
   }
 
   #onAccepted(id: number): void {
-    const { server, handle: tcp, address } = this.#place;
+    const { server, handle: tcp, address, port } = this.#place;
     if (!this.#isRetiring && (this.#id < 0 || !this.#isOurs())) {
       this.close();
       this.transport.native.reset(id);
@@ -164,6 +168,9 @@ export class Listener implements EventSink {
     // The context of an accepted TCP socket is not that of the code that called listen either.
     const handle = new StreamHandle(this.transport, id, rootedScope('RDMASTREAM'), address);
     this.transport.adopt(id, handle);
+    if (debug.enabled) {
+      debug('%s:%d has a connection over %s', address, port, this.transport.name);
+    }
     this.#onconnection?.call(tcp, 0, handle);
     if (acceptChannel.hasSubscribers) {
       const socket = ownerOf(handle) as Socket | undefined;

@@ -70,6 +70,11 @@ export interface Settings {
    * RDMA_NET_SPIN_US.
    */
   spinMicroseconds: number;
+  /**
+   * Whether `rdma-net status` can ask this program what its sockets do; default `on`. Only before the
+   * first use. Environment: RDMA_NET_STATUS.
+   */
+  status: 'on' | 'off';
 }
 
 const MODES: readonly string[] = ['prefer', 'require', 'off'] satisfies Mode[];
@@ -103,6 +108,7 @@ export const settings: SettingsInForce = {
   pinnedBytesMax: undefined,
   queuePairsMax: undefined,
   spinMicroseconds: 0,
+  status: 'on',
 };
 
 function show(value: unknown): string {
@@ -112,6 +118,11 @@ function show(value: unknown): string {
 function checkMode(name: string, value: unknown): Mode {
   if (typeof value === 'string' && MODES.includes(value)) return value as Mode;
   throw new ConfigurationError(`${name} is ${show(value)}; expected "prefer", "require" or "off"`);
+}
+
+function checkStatus(name: string, value: unknown): Settings['status'] {
+  if (value === 'on' || value === 'off') return value;
+  throw new ConfigurationError(`${name} is ${show(value)}; expected "on" or "off"`);
 }
 
 function checkTransports(name: string, value: unknown, found = value): FabricTransportName[] {
@@ -154,6 +165,7 @@ export function changeSettings(changes: Partial<Settings>): void {
     if (value === undefined) continue;
     if (key === 'mode') checked.mode = checkMode(key, value);
     else if (key === 'transports') checked.transports = checkTransports(key, value);
+    else if (key === 'status') checked.status = checkStatus(key, value);
     else if (key === 'rules') checked.rules = checkRules(key, value);
     else if (isNumberKey(key)) checked[key] = checkNumber(key, value, RANGES[key]);
     else {
@@ -213,6 +225,10 @@ function readRules(environment: NodeJS.ProcessEnv): void {
 export function readEnvironment(environment: NodeJS.ProcessEnv): void {
   const mode = environment['RDMA_NET'];
   if (mode !== undefined && mode !== '') settings.mode = checkMode('RDMA_NET', mode);
+  const status = environment['RDMA_NET_STATUS'];
+  if (status !== undefined && status !== '') {
+    settings.status = checkStatus('RDMA_NET_STATUS', status);
+  }
   readTransports(environment);
   readRules(environment);
   readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');

@@ -209,6 +209,11 @@ export class FabricTransport implements Carrier {
     this.#sinks.set(id, sink);
   }
 
+  /** What receives events, by id. */
+  get sinks(): ReadonlyMap<number, EventSink> {
+    return this.#sinks;
+  }
+
   retain(): void {
     if (this.#refCount++ === 0) this.#native?.setRef(true);
   }

@@ -23,6 +23,7 @@ import { killTests } from './kills';
 import { meshTests } from './mesh';
 import { namespaceTests } from './namespaces';
 import { passingTests } from './passing';
+import { localStatusTests } from './status';
 import { userTests } from './users';
 
 const transport = process.env.LOCAL_OVER === 'tcp' ? 'tcp' : 'local';
@@ -53,6 +54,7 @@ const groups: Record<string, () => void> = {
   passing: () => passingTests(place),
   addresses: () => addressTests(place),
   namespaces: () => namespaceTests(place),
+  status: onlyLocal(() => localStatusTests(place)),
   users: onlyLocal(() => userTests(place)),
 };
 

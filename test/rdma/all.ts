@@ -26,6 +26,7 @@ import { loopDelayTests } from './loop-delay';
 import { lab } from './place';
 import { networkRaceTests, raceTests } from './races';
 import { scaleTests } from './scale';
+import { statusTests } from './status';
 import { transferTests } from './transfers';
 
 const groups: Record<string, () => void> = {
@@ -44,6 +45,7 @@ const groups: Record<string, () => void> = {
   keepalive: keepaliveTests,
   'loop-delay': () => loopDelayTests(lab),
   limits: limitsTests,
+  status: () => statusTests(lab),
   environments: () => environmentTests(lab),
   hostile: hostileTests,
   races: () => {

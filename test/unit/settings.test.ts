@@ -41,6 +41,18 @@ t.test('the environment sets transports and spinning', (t) => {
   t.end();
 });
 
+t.test('the environment and configure() switch the endpoint for status', (t) => {
+  readEnvironment({ RDMA_NET_STATUS: 'off' });
+  t.equal(settings.status, 'off');
+  readEnvironment({ RDMA_NET_STATUS: '' });
+  t.equal(settings.status, 'off', 'empty is as good as unset');
+  changeSettings({ status: 'on' });
+  t.equal(settings.status, 'on');
+  const expected = 'RDMA_NET_STATUS is "no"; expected "on" or "off"';
+  t.throws(() => readEnvironment({ RDMA_NET_STATUS: 'no' }), new ConfigurationError(expected));
+  t.end();
+});
+
 t.test('a mistake is an error that names what was found and what was expected', (t) => {
   const mistakes: [() => void, string][] = [
     [

@@ -210,7 +210,13 @@ export function nodeCommand(
   environment: Record<string, string> = {},
 ): [string, string[]] {
   const assignments = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const ours = ['RDMA_NET', 'RDMA_NET_TRANSPORTS', 'RDMA_NET_RULES', 'RDMA_NET_CONFIG'];
+  const ours = [
+    'RDMA_NET',
+    'RDMA_NET_TRANSPORTS',
+    'RDMA_NET_RULES',
+    'RDMA_NET_CONFIG',
+    'RDMA_NET_STATUS',
+  ];
   const names = ['NODE_OPTIONS', ...ours];
   const unset = names.flatMap((name) => ['-u', name]);
   return ['env', [...unset, ...assignments, process.execPath, ...args]];
