@@ -8,6 +8,7 @@ import { rdmaTransport } from './transport';
  * A Buffer from which RDMA sends without copying: it has an ArrayBuffer of its own, filled with
  * zeros, that is registered with the device as long as it lives. It pays from 64 KiB on; do not
  * change the bytes of a write before its callback. Elsewhere it is a Buffer like any other.
+ * @param bytes its length, 0 to `buffer.constants.MAX_LENGTH`
  * @throws TypeError or RangeError when `bytes` is not a number of bytes that a Buffer can have
  */
 export function alloc(bytes: number): Buffer {

@@ -7,11 +7,18 @@ import type { FabricTransportName, TransportName } from './mode';
 import type { Handshake } from './native';
 import type { Reason } from './reasons';
 
-/** Message of `rdma-net:connect`: a client's socket is connected over RDMA or shared memory. */
+/**
+ * Message of `rdma-net:connect`: a client's socket is connected over RDMA or shared memory. Published
+ * just before its 'connect'.
+ */
 export interface ConnectMessage {
+  /** The socket, on its new transport. */
   socket: Socket;
+  /** Numeric address of the peer. */
   address: string;
+  /** Port of the peer. */
   port: number;
+  /** What it runs on. */
   transport: FabricTransportName;
 }
 
@@ -35,11 +42,16 @@ export interface AttemptMessage {
   handshake: Handshake | undefined;
 }
 
-/** Message of `rdma-net:accept`: a server has accepted a connection over RDMA or shared memory. */
+/**
+ * Message of `rdma-net:accept`: a server has accepted a connection over RDMA or shared memory.
+ * Published after its 'connection'.
+ */
 export interface AcceptMessage {
+  /** The server that has accepted it. */
   server: Server;
   /** Undefined when the server dropped it at once (maxConnections, blockList). */
   socket: Socket | undefined;
+  /** What it runs on. */
   transport: FabricTransportName;
 }
 
@@ -47,15 +59,21 @@ export interface AcceptMessage {
 export interface FallbackMessage {
   /** Undefined when the reason concerns a server. */
   socket: Socket | undefined;
+  /** Undefined when the reason concerns a socket. */
   server: Server | undefined;
+  /** Numeric address of the peer, or on which the server listens. */
   address: string;
+  /** Port of the peer, or on which the server listens. */
   port: number;
+  /** Why. */
   reason: Reason;
 }
 
 /** Message of `rdma-net:failure`: RDMA or shared memory failed, and the program sees an error. */
 export interface FailureMessage {
+  /** Undefined when a server has failed. */
   socket: Socket | undefined;
+  /** Undefined when a socket has failed. */
   server: Server | undefined;
   /** What will be found on `.cause` of the program's error. */
   error: Error;
@@ -63,9 +81,13 @@ export interface FailureMessage {
 
 /** Message of `rdma-net:listen`: a server can be reached over this transport from now on. */
 export interface ListenMessage {
+  /** The server. */
   server: Server;
+  /** Numeric address on which it listens. */
   address: string;
+  /** Port on which it listens. */
   port: number;
+  /** Over what it can be reached. */
   transport: FabricTransportName;
 }
 

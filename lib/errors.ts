@@ -68,8 +68,11 @@ export class RdmaError extends Error {
   readonly code: string;
 
   /**
-   * @param status what the native side returned
-   * @param detail its number, of the kind that `detailKind` says
+   * @param status number of what happened; below 100 it ended the operation, below 200 the
+   *   connection, from 200 on all of RDMA
+   * @param detail a number that belongs to it, of the kind that `detailKind` says; 0 for none
+   * @param detailKind 0: none; 1: an errno; 2: status of an event of the connection manager; 3:
+   *   status of a completion (`ibv_wc_status`); 4: what the peer did against the protocol
    */
   constructor(
     readonly status: Status,
@@ -87,8 +90,10 @@ export class RdmaError extends Error {
 /** The `.cause` where RDMA was required and not even tried. */
 export class RdmaUnavailableError extends Error {
   override readonly name = 'RdmaUnavailableError';
+  /** Always the same. */
   readonly code = 'ERR_RDMA_UNAVAILABLE';
 
+  /** @param reason why not, as it would be recorded if the socket went to TCP */
   constructor(readonly reason: Reason) {
     const words = [reason.text, reason.detail, reason.fix].filter((word) => word !== '');
     super(words.join(' '));
@@ -98,6 +103,7 @@ export class RdmaUnavailableError extends Error {
 /** A mistake in the configuration. Always says what was found and what was expected. */
 export class ConfigurationError extends TypeError {
   override readonly name = 'ConfigurationError';
+  /** Always the same. */
   readonly code = 'ERR_RDMA_NET_CONFIGURATION';
 }
 

@@ -13,7 +13,7 @@ import type { RuleInfo } from './rule';
  * memory only.
  */
 export interface SocketInfo extends Partial<ConnectionInfo> {
-  /** Undefined while connecting, and on pipes. */
+  /** The same as `socket.transport`: undefined while connecting, and on pipes. */
   transport: TransportName | undefined;
   /**
    * Why it is on TCP, or a pipe; undefined elsewhere, and where TCP was never decided by rdma-net.
@@ -27,11 +27,14 @@ export interface SocketInfo extends Partial<ConnectionInfo> {
 export interface ServerInfo {
   /** The best of {@link transports}; undefined for pipes. */
   transport: TransportName | undefined;
-  /** How it can be reached now, the best way first. */
+  /**
+   * How it can be reached now, the best way first. A moment after 'listening' others may come in
+   * front of 'tcp': see {@link ListenMessage}.
+   */
   transports: TransportName[];
   /** Why it can be reached over TCP only, or at a path, if so. */
   reason: Reason | undefined;
-  /** Why it cannot be reached over a transport. */
+  /** Why it cannot be reached over a transport, for each that is not among {@link transports}. */
   reasons: Partial<Record<FabricTransportName, Reason>>;
   /** The rule that was followed when it began to listen, if there was one. */
   rule: RuleInfo | undefined;
@@ -241,7 +244,7 @@ function serverInfo(server: net.Server): ServerInfo {
 
 /**
  * Tells on what a socket or server runs and why; device, peer and counters where it is not TCP. Works
- * for closed sockets too.
+ * for closed sockets too, and for the sockets of http and TLS.
  * @throws TypeError when it is neither a net.Socket nor a net.Server
  */
 export function info(socket: net.Socket): SocketInfo;

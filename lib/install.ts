@@ -57,7 +57,9 @@ export function install(every: boolean): void {
 }
 
 /**
- * Changes settings for sockets and servers made from now on.
+ * Changes settings for sockets and servers made from now on, in this environment (main thread or
+ * worker).
+ * @param changes what is to change; fields that are undefined, or not there, stay as they are
  * @throws {ConfigurationError} naming what was found and what was expected; nothing is changed then
  */
 export function configure(changes: Partial<Settings>): void {

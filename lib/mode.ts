@@ -48,20 +48,24 @@ export interface Settings {
   peerMemoryCount: number;
   /**
    * Bytes of receive memory that a connection has at most, while its peer streams, 64 KiB to 64 MiB;
-   * only before the first use.
+   * default 1 MiB. Only before the first use.
    */
   receiveBufferBytes: number | undefined;
-  /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB; only before the first use. */
+  /**
+   * Bytes of send memory that a busy connection has, 4 KiB to 64 MiB; default 256 KiB. Only before the
+   * first use.
+   */
   sendBufferBytes: number | undefined;
   /**
-   * Bytes of registered (pinned) memory that this environment has at most, at least 1 MiB; past it
-   * new connections go to TCP, and bytes are copied that could be used in place. Half of it may be
-   * memory of the program. Only before the first use. Environment: RDMA_NET_PINNED_BYTES_MAX.
+   * Bytes of registered (pinned) memory that this environment has at most, at least 1 MiB; default
+   * 256 MiB, or three quarters of `ulimit -l`. Past it new connections go to TCP, and bytes are copied
+   * that could be used in place. Half of it may be memory of the program. If it is set, shared memory
+   * that peers can write to has the same limit. Only before the first use. Environment: RDMA_NET_PINNED_BYTES_MAX.
    */
   pinnedBytesMax: number | undefined;
   /**
-   * RDMA connections that this environment has at most, at least 1; past it new ones go to TCP. Only
-   * before the first use. Environment: RDMA_NET_QUEUE_PAIRS_MAX.
+   * Connections that this environment has at most over each transport, at least 1; past it new ones
+   * go to TCP. Default: what the device allows. Only before the first use. Environment: RDMA_NET_QUEUE_PAIRS_MAX.
    */
   queuePairsMax: number | undefined;
   /**

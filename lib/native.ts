@@ -78,17 +78,26 @@ export interface Endpoint {
   family: 'IPv4' | 'IPv6';
 }
 
-/** Counters of one connection, or of all. Bytes are of the byte stream, without protocol. */
+/**
+ * Counters of one connection, or of all that there have been. Bytes are of the byte stream, without
+ * protocol.
+ */
 export interface Counters {
+  /** Bytes that have arrived, also such as the program has not read yet. */
   bytesReceived: number;
+  /** Bytes that have been given to the device, or written into the memory of the peer. */
   bytesSent: number;
-  /** Bytes copied out of receive memory, and bytes handed over in it. */
+  /** Bytes copied out of receive memory. */
   bytesReceivedCopied: number;
+  /** Bytes handed over to the program in the memory where they arrived; RDMA only. */
   bytesReceivedInPlace: number;
-  /** Bytes copied into send memory, and bytes sent from where they were. */
+  /** Bytes copied into send memory, or into that of the peer. */
   bytesSentCopied: number;
+  /** Bytes sent from where the program has them. */
   bytesSentInPlace: number;
+  /** Data messages that have arrived; a message has up to 1 MiB, 64 KiB from a C program. */
   messagesReceived: number;
+  /** Data messages that were sent. */
   messagesSent: number;
   /** Work requests posted to the send queue: data, credit updates, control, memory windows. */
   workRequests: number;
@@ -100,17 +109,26 @@ export interface Counters {
 export interface ConnectionInfo {
   /** `shm` for shared memory. */
   device: string;
+  /** Port of the device, from 1. */
   devicePort?: number;
+  /** GID of this side, which over RoCE is made of its IP address. */
   localGid?: string;
+  /** GID of the peer. */
   remoteGid?: string;
+  /** Number of the queue pair here, as `rdma resource show qp` has it (`lqpn`). */
   queuePairNumber?: number;
+  /** Number of the queue pair of the peer. */
   remoteQueuePairNumber?: number;
   /** Path MTU in bytes. */
   mtu?: number;
   /** `rdma-net` when the peer sent our extension block, else `rsockets`. */
   peer: 'rdma-net' | 'rsockets';
-  /** Negotiated features; empty with rsockets peers. */
+  /**
+   * Negotiated features; empty with rsockets peers. `buffer-end`: a large write can be handed over
+   * in place as soon as its last bytes are there.
+   */
   features: string[];
+  /** What has passed. */
   counters: Counters;
 }
 
@@ -130,20 +148,27 @@ export interface Handshake {
 
 /** What a transport holds in total. */
 export interface TransportStats {
+  /** Connections there are now, in whatever state. */
   connections: number;
+  /** Listeners there are now. */
   listeners: number;
+  /** Queue pairs there are now; for shared memory, ends of connections. */
   queuePairs: number;
-  /** Registered memory of every kind, in bytes. */
+  /** Registered memory of every kind, in bytes; for shared memory, what peers can write to. */
   pinnedBytes: number;
-  /** Of these, slabs for receiving: all of the pools, and those a connection or a Buffer has. */
+  /** Of these, bytes of slabs, large pieces of memory for receiving: all of the pools. */
   slabBytes: number;
+  /** Of these, bytes of slabs that a connection or a Buffer of the program has. */
   slabBytesUsed: number;
-  /** Registrations of the program's own memory for sending: there now, and made so far. */
+  /** Registrations of the program's own memory for sending that there are now. */
   registrations: number;
+  /** Registrations of the program's own memory that have been made so far. */
   registrationsMade: number;
-  /** Wake-ups of the completion channel, and completions polled in all. */
+  /** How often the event loop was woken up for this transport. */
   wakeUps: number;
+  /** Completions polled so far; for shared memory, messages. */
   completions: number;
+  /** Sums of the counters of all connections, closed ones included. */
   counters: Counters;
 }
 

@@ -30,14 +30,18 @@ export type {
 
 install(false);
 
-/** net.Socket that connects over RDMA when it can. */
+/**
+ * As net.Socket; its connections use shared memory or RDMA where they can. Every net.Socket is an
+ * `instanceof` it, and so are those that servers accept.
+ */
 export const Socket = subclass(nodeNet.Socket, 'Socket');
-/** net.Socket that connects over RDMA when it can. */
 export type Socket = nodeNet.Socket;
 
-/** net.Server that can be reached over RDMA too. */
+/**
+ * As net.Server; it can be reached over shared memory and RDMA, too. Every net.Server is an
+ * `instanceof` it.
+ */
 export const Server = subclass(nodeNet.Server, 'Server');
-/** net.Server that can be reached over RDMA too. */
 export type Server = nodeNet.Server;
 
 // A function like that of net, not a class: it may be called without `new`, and from constructors

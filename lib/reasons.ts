@@ -13,7 +13,7 @@ export interface ReasonEntry {
   readonly fix: string;
 }
 
-/** The closed list, by code. */
+/** The closed list of why sockets and servers go to TCP, by {@link ReasonCode}. */
 export const reasons = {
   'mode-off': {
     text: 'RDMA is switched off.',
@@ -139,7 +139,7 @@ export const reasons = {
   },
   'local-user': {
     text: 'The server on this host belongs to another user.',
-    fix: 'Run client and server as the same user, or one of them as root.',
+    fix: 'Run client and server as the same user.',
   },
   'local-slow': {
     text: 'TCP connected before the server on this host answered over shared memory.',
@@ -174,6 +174,7 @@ export type ReasonCode = keyof typeof reasons;
 
 /** Why a certain socket or server is on TCP. */
 export interface Reason extends ReasonEntry {
+  /** Its key in {@link reasons}. */
   readonly code: ReasonCode;
   /** What is particular to this socket: an error's text, or that the outcome was remembered. */
   readonly detail: string;

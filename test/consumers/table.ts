@@ -67,7 +67,7 @@ on both sides, was on the transport of its column.
 
 The numbers in the cells are the major versions of Node: ${versions.join(', ')}.
 Of ${cells.length} cells ${count('works')} work, ${count('tcp')} work with sockets on TCP for the reason given
-([the list of reasons](../README.md#reasons-for-tcp)), ${count('absent')} cannot be run, and ${count('fails')} fail.
+([the list of reasons](transports.md#reasons-for-tcp)), ${count('absent')} cannot be run, and ${count('fails')} fail.
 
 ${tableOf(cells)}
 

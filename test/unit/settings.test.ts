@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import t from 'tap';
 import { isLoopback, isUnspecified, unmapped } from '../../lib/address';
 import { copyEndpoint } from '../../lib/endpoint';
@@ -15,7 +13,6 @@ import { DetailKind } from '../../lib/native';
 import { PeerMemory } from '../../lib/peers';
 import { reasonCodeOf, reasonFor, reasons } from '../../lib/reasons';
 import { Status } from '../../lib/status';
-import { projectRoot } from '../lab/project-root';
 
 t.test('the environment sets the mode, the head start and the memory', (t) => {
   readEnvironment({ RDMA_NET: 'require', RDMA_NET_HEAD_START_MS: '0' });
@@ -155,19 +152,6 @@ t.test('every status that fails all of RDMA has a reason of its own', (t) => {
   t.equal(codes.size, general.length);
   t.notOk(codes.has('connection-failed'));
   for (const { text } of Object.values(reasons)) t.match(text, /^[A-Zl].*\.$/);
-  t.end();
-});
-
-t.test('the README has every reason, as programs see it', (t) => {
-  const readme = readFileSync(path.join(projectRoot(), 'README.md'), 'utf8');
-  const [, section = ''] = readme.split('### Reasons for TCP');
-  const [table = ''] = section.split('\n## ');
-  const rows = table.matchAll(/^\| `([^`]+)` +\| (.+?) +\| (.+?) +\|$/gm);
-  const listed = [...rows].map(([, code, text, fix]) => [code, text, fix === '—' ? '' : fix]);
-  t.strictSame(
-    listed,
-    Object.entries(reasons).map(([code, { text, fix }]) => [code, text, fix]),
-  );
   t.end();
 });
 
