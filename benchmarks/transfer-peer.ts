@@ -17,6 +17,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { info, stats } from '../lib/index';
+import { percentilesOf, type Percentiles } from './percentiles';
 
 /** What is sent. */
 export interface Transfer {
@@ -40,7 +41,7 @@ export interface Spent {
 
 export type Saying =
   | { event: 'ready'; port: number }
-  | { event: 'done'; seconds: number; spent: Spent }
+  | { event: 'done'; seconds: number; spent: Spent; latency?: Percentiles }
   | { event: 'failed'; message: string };
 
 const HELLO_BYTES = 16;
@@ -167,29 +168,44 @@ function answerOf({ bytes, count, echo }: Transfer): { message: Buffer; count: n
   return echo ? { message: message(bytes), count } : { message: message(HELLO_BYTES), count: 1 };
 }
 
-/** Resolves with the seconds from the end of the greeting to the last byte received. */
-function transferAsClient(socket: net.Socket, transfer: Transfer): Promise<number> {
+/** What the client saw. */
+interface Transferred {
+  /** From the end of the greeting to the last byte received. */
+  seconds: number;
+  /** Of the turns. */
+  latency: Percentiles;
+}
+
+function transferAsClient(socket: net.Socket, transfer: Transfer): Promise<Transferred> {
   return new Promise((resolve, reject) => {
     socket.on('error', reject);
     socket.on('end', () => reject(new Error('the server ended the connection early')));
     const turns = new Turns(socket);
     const sent = message(transfer.bytes);
     const answer = answerOf(transfer);
-    let [start, left] = [0, transfer.turns];
+    const timesMs = new Float64Array(transfer.turns + 1);
+    let done = 0;
     const turn = (): void => {
-      if (left-- === 0) {
-        resolve((performance.now() - start) / 1000);
+      timesMs[done] = performance.now();
+      if (done++ === transfer.turns) {
+        resolve(transferredIn(timesMs));
         return;
       }
       turns.receive(answer.message.length, answer.count, turn);
       turns.send(sent, transfer.count);
     };
-    turns.receive(HELLO_BYTES, 1, () => {
-      start = performance.now();
-      turn();
-    });
+    turns.receive(HELLO_BYTES, 1, turn);
     turns.send(hello(transfer), 1);
   });
+}
+
+/** @param timesMs when each turn began, and when the last ended */
+function transferredIn(timesMs: Float64Array): Transferred {
+  const microseconds = Array.from(timesMs.subarray(1), (endMs, turn) => {
+    return (endMs - (timesMs[turn] ?? NaN)) * 1000;
+  });
+  const seconds = ((timesMs.at(-1) ?? NaN) - (timesMs[0] ?? NaN)) / 1000;
+  return { seconds, latency: percentilesOf(microseconds) };
 }
 
 function serve(socket: net.Socket): void {
@@ -232,12 +248,12 @@ async function runClient(address: string, port: number): Promise<void> {
     const socket = net.connect({ port, host: address, noDelay: true });
     await once(socket, 'connect');
     const spentSince = startMeter();
-    const seconds = await transferAsClient(socket, JSON.parse(line) as Transfer);
+    const transferred = await transferAsClient(socket, JSON.parse(line) as Transfer);
     const spent = spentSince(socket);
     socket.removeAllListeners('end');
     socket.end();
     await once(socket, 'close');
-    say({ event: 'done', seconds, spent });
+    say({ event: 'done', ...transferred, spent });
   }
 }
 
