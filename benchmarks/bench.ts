@@ -10,19 +10,25 @@
  * - `overhead`: what the preload costs over TCP.
  */
 import { benchMatrix } from './matrix-bench';
+import { benchCompare } from './compare-bench';
 import { benchConnect } from './first-connect';
 import { benchHttp } from './http-bench';
 import { benchLab } from './lab-bench';
 import { benchLocal } from './local-bench';
 import { benchOverhead } from './overhead-bench';
+import { benchReadme } from './readme-bench';
+import { benchReport } from './report-bench';
 
 const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
+  compare: benchCompare,
   connect: benchConnect,
   http: benchHttp,
   lab: benchLab,
   local: benchLocal,
   matrix: benchMatrix,
   overhead: benchOverhead,
+  readme: benchReadme,
+  report: benchReport,
 };
 
 async function main(): Promise<void> {

@@ -1,16 +1,9 @@
 /** Results as a table of text. */
+import { factorsOf } from './factors';
 import { measurementOf, type ResultWorkload, type Results } from './result-file';
-import { pairwise, showSpread, spreadOf } from './statistics';
+import { showSpread, spreadOf } from './statistics';
 
-const header = ['workload', 'over', 'figure', '', 'of first', 'p50 us', 'p99 us', 'CPU s', 'for'];
-
-/** The ratios of the figures of each round, a contestant's to those of the first. */
-export function ratiosOf(results: Results, workload: string, contestant: string): number[] {
-  const own = measurementOf(results, workload, contestant);
-  const first = measurementOf(results, workload, results.contestants[0]?.name ?? '');
-  if (own === undefined || first === undefined) return [];
-  return pairwise(own.figures, first.figures, (ours, theirs) => ours / theirs);
-}
+const header = ['workload', 'over', 'figure', '', 'x first', 'p50 us', 'p99 us', 'CPU s', 'for'];
 
 /** How many digits behind the point a figure deserves. */
 export function digitsFor(figure: number): number {
@@ -30,7 +23,7 @@ function linesOf(results: Results, workload: ResultWorkload): string[][] {
         title,
         showSpread(figures, digitsFor(spreadOf(figures).median)),
         workload.unit,
-        index === 0 ? '' : showSpread(ratiosOf(results, workload.name, name), 2),
+        index === 0 ? '' : showSpread(factorsOf(results, workload, name), 2),
         middle(latency?.p50),
         middle(latency?.p99),
         spreadOf(cpuSeconds).median.toFixed(2),
@@ -48,6 +41,6 @@ export function resultLines(results: Results): string[][] {
 export const resultTextColumns: ReadonlySet<number> = new Set([0, 1, 3, 8]);
 
 export const resultLegend =
-  'figure, of first: median [least, most] of the rounds; ratios are of the same round, to the first\n' +
-  'transport. p50, p99: of single requests, round trips or connects; medians of the rounds.\n' +
+  'figure, x first: median [least, most] of the rounds; x first is how many times as fast as the\n' +
+  'first transport, of the same round. p50, p99: of single requests, round trips or connects; medians of the rounds.\n' +
   'CPU s: of both processes, in seconds, for that much work.';
