@@ -35,6 +35,16 @@ function expected(all: readonly Results[]): { title: string; series: string[] }[
   );
 }
 
+/** Pictures for people to look at, where they want some. */
+async function takePictures(chromium: Chromium): Promise<void> {
+  const { SCREENSHOTS } = process.env;
+  if (SCREENSHOTS === undefined) return;
+  for (const scheme of ['light', 'dark'] as const) {
+    await chromium.setColourScheme(scheme);
+    writeFileSync(path.join(SCREENSHOTS, `report-${scheme}.png`), await chromium.screenshot());
+  }
+}
+
 function lookAt(t: Test, chromium: Chromium, folder: string) {
   const file = path.join(folder, 'report.html');
   const show = async (all: readonly Results[]): Promise<void> => {
@@ -78,6 +88,7 @@ function lookAt(t: Test, chromium: Chromium, folder: string) {
     const plots = await plotsIn(chromium);
     t.equal(plots.length, expected(all).length);
     t.same(emptyOnes(plots), []);
+    await takePictures(chromium);
   });
 
   t.test('the page asks for nothing, and there is no error on its console', async (t) => {
