@@ -4,12 +4,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { NodePair } from './node-pair';
+import type { Percentiles } from './percentiles';
 import type { Spent, Transfer } from './transfer-peer';
 
 /** What one transfer gave. */
 export interface Measured {
   /** As the contestant itself measured them, from its first byte to its last. */
   seconds: number;
+  /** Of the turns, of Node only. */
+  latency?: Percentiles;
   /** Of Node only. */
   spent?: { client: Spent; server: Spent };
 }

@@ -4,10 +4,10 @@
  * one, else in a guest with the kernel's software RDMA.
  */
 import type { Comparison, Row } from './http-compare';
-import { compareLocally } from './local-compare';
 import { localContestants } from './local-contestants';
 import { legend, linesOf, textColumns } from './local-report';
 import { shortWorkloads } from './local-workloads';
+import { comparePairs } from './pair-compare';
 import { printTable } from './table';
 import { findDevice, labCaveat, runMeasurement } from './where';
 
@@ -32,7 +32,8 @@ function cells(row: Row): string[] {
 
 async function showLocal(): Promise<void> {
   console.log('Two programs of this machine, unmodified, under the preload:\n');
-  const rows = await compareLocally({
+  const rows = await comparePairs({
+    address: '127.0.0.1',
     workloads: shortWorkloads,
     contestants: localContestants(false),
     rounds: LOCAL_ROUNDS,

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [http] [--rounds N] [--seconds S] [--json FILE]`: http over TCP and RDMA in interleaved
+ * `npm run bench -- http [--rounds N] [--seconds S] [--json FILE]`: http over TCP and RDMA in interleaved
  * rounds, with medians, spreads and the ratio of each round; on this machine's RDMA device if it has
  * one, else in the lab.
  */

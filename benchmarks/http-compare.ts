@@ -1,5 +1,5 @@
 /**
- * The measurement of `npm start` and `npm run bench`, on the machine (or guest) it runs on:
+ * The measurement of `npm start` and `npm run bench -- http`, on the machine (or guest) it runs on:
  * examples/http-server.js under the preload, and autocannon against it, over TCP and over RDMA in
  * turn. Prints one line of JSON, a {@link Comparison}, and progress on standard error.
  *

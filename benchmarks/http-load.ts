@@ -6,11 +6,12 @@
  *     node --require rdma-net/preload dist/benchmarks/http-load.js URL CONNECTIONS SECONDS
  */
 import autocannon from 'autocannon';
-import { build, type Histogram } from 'hdr-histogram-js';
+import type { Histogram } from 'hdr-histogram-js';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { Socket } from 'node:net';
+import { histograms } from './histograms';
 
 /** What one run of autocannon gave. */
 export interface LoadResult {
@@ -50,22 +51,6 @@ async function warmUp(url: string): Promise<void> {
     await once(response, 'end');
   }
   agent.destroy();
-}
-
-/**
- * Histograms for autocannon that are not WebAssembly: its own crash now and then on an emulated
- * processor, over TCP too, when it asks them for a mean.
- */
-function histograms(): Record<string, Histogram> {
-  const make = (highest: number, digits: 3 | 5): Histogram =>
-    build({
-      bitBucketSize: 64,
-      autoResize: true,
-      lowestDiscernibleValue: 1,
-      highestTrackableValue: highest,
-      numberOfSignificantValueDigits: digits,
-    });
-  return { latencies: make(1e4, 5), requests: make(1e6, 3), throughput: make(1e11, 3) };
 }
 
 async function main(): Promise<void> {

@@ -1,19 +1,29 @@
-import type { HttpSaying, Load, Loaded, SpentOnHttp } from './http-peer';
+import type { Churn, Churned } from './churn';
+import type { HttpSaying, Ports, SpentOnHttp } from './http-peer';
+import type { Load, Loaded } from './load';
+import type { Protocol } from './pair-workloads';
 import { Side, withPreload } from './side';
 
-/** An http server and autocannon, each in its process, and on the same transport. */
+/** What something took of both sides. */
+interface SpentByBoth {
+  cpuSeconds: number;
+  /** On what their sockets have run so far. */
+  transports: string[];
+}
+
+/** Http servers and what loads them, each in its process, and on the same transport. */
 export class HttpPair {
   readonly #server: Side<HttpSaying>;
   readonly #client: Side<HttpSaying>;
   readonly #address: string;
-  readonly #ports: { http: number; https: number };
+  readonly #ports: Ports;
   #before = 0;
 
   private constructor(
     server: Side<HttpSaying>,
     client: Side<HttpSaying>,
     address: string,
-    ports: { http: number; https: number },
+    ports: Ports,
   ) {
     this.#server = server;
     this.#client = client;
@@ -36,32 +46,34 @@ export class HttpPair {
       ...withPreload,
       ...flags('server'),
     ]);
-    const { port, securePort } = await server.says('ready');
+    const { ports } = await server.says('ready');
     const clientEnv = { ...env, NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' };
     const client = new Side<HttpSaying>('http-peer.js', ['client'], clientEnv, [
       ...withPreload,
       ...flags('client'),
     ]);
     await client.says('ready');
-    return new HttpPair(server, client, address, { http: port, https: securePort });
+    return new HttpPair(server, client, address, ports);
   }
 
   /** What it gave, and the processor time of both sides. */
-  async load(
-    protocol: 'http' | 'https',
-    load: Omit<Load, 'url'>,
-  ): Promise<Loaded & { cpuSeconds: number; transports: string[] }> {
+  async load(protocol: Protocol, load: Omit<Load, 'url' | 'http2'>): Promise<Loaded & SpentByBoth> {
     const path = load.bytes > 0 ? load.bytes : '';
-    const url = `${protocol}://${this.#address}:${this.#ports[protocol]}/${path}`;
+    const scheme = protocol === 'https' ? 'https' : 'http';
+    const url = `${scheme}://${this.#address}:${this.#ports[protocol]}/${path}`;
     const before = await this.#spent();
-    this.#client.tell({ ...load, url });
-    const done = await this.#client.says('done');
-    const server = await this.#spent();
-    const total = server.cpuSeconds + done.spent.cpuSeconds;
-    const cpuSeconds = total - before.cpuSeconds - this.#before;
-    this.#before = done.spent.cpuSeconds;
-    const names = [...Object.keys(server.transports), ...Object.keys(done.spent.transports)];
-    return { ...done.loaded, cpuSeconds, transports: [...new Set(names)] };
+    this.#client.tell({ ...load, url, http2: protocol === 'http2' } satisfies Load);
+    const { loaded, spent } = await this.#client.says('done');
+    return { ...loaded, ...(await this.#spentSince(before, spent)) };
+  }
+
+  /** Connections to the http server, with the processor time of both sides. */
+  async churn(churn: Pick<Churn, 'atOnce' | 'seconds'>): Promise<Churned & SpentByBoth> {
+    const before = await this.#spent();
+    const there = { address: this.#address, port: this.#ports.http };
+    this.#client.tell({ ...churn, ...there } satisfies Churn);
+    const { churned, spent } = await this.#client.says('churned');
+    return { ...churned, ...(await this.#spentSince(before, spent)) };
   }
 
   async end(): Promise<void> {
@@ -72,6 +84,15 @@ export class HttpPair {
   kill(): void {
     this.#client.kill();
     this.#server.kill();
+  }
+
+  async #spentSince(before: SpentOnHttp, client: SpentOnHttp): Promise<SpentByBoth> {
+    const server = await this.#spent();
+    const total = server.cpuSeconds + client.cpuSeconds;
+    const cpuSeconds = total - before.cpuSeconds - this.#before;
+    this.#before = client.cpuSeconds;
+    const names = [...Object.keys(server.transports), ...Object.keys(client.transports)];
+    return { cpuSeconds, transports: [...new Set(names)] };
   }
 
   async #spent(): Promise<SpentOnHttp> {

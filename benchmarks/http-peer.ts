@@ -1,6 +1,6 @@
 /**
- * One side of the http that `npm run bench -- local` measures: a plain server, or autocannon, under
- * the preload or without. Both live through the whole benchmark.
+ * One side of the http that `npm run bench` and `npm run bench -- local` measure: plain servers, or
+ * what loads them, under the preload or without. Both live through the whole benchmark.
  *
  *     node http-peer.js server ADDRESS [KEY CERTIFICATE]   says its ports; GET /N answers N bytes
  *     node http-peer.js client
@@ -9,30 +9,17 @@
  * server's an empty object, which asks for what it has spent so far. Each line of output is a
  * {@link HttpSaying}.
  */
-import autocannon from 'autocannon';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
-import net, { type AddressInfo, type Server, type Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-
-/** What autocannon does. */
-export interface Load {
-  url: string;
-  connections: number;
-  seconds: number;
-  /** Bytes of each body. */
-  bytes: number;
-}
-
-/** Connections to make one after the other, each ended as soon as it is connected. */
-export interface Churn {
-  port: number;
-  address: string;
-  connects: number;
-}
+import { churn, type Churn, type Churned } from './churn';
+import { loadServer, type Load, type Loaded } from './load';
+import type { Protocol } from './pair-workloads';
 
 /** What a process has spent since it began, and on what its connections run. */
 export interface SpentOnHttp {
@@ -40,27 +27,20 @@ export interface SpentOnHttp {
   transports: Record<string, number>;
 }
 
-/** What came of a {@link Load}. */
-export interface Loaded {
-  seconds: number;
-  requests: number;
-  latencyP50Ms: number;
-  latencyP99Ms: number;
-  /** Errors, timeouts, answers that were not 2xx, and those that were too short. */
-  failures: number;
-}
+/** 0 where there is no server. */
+export type Ports = Record<Protocol, number>;
 
 export type HttpSaying =
-  | { event: 'ready'; port: number; securePort: number }
+  | { event: 'ready'; ports: Ports }
   | { event: 'spent'; spent: SpentOnHttp }
   | { event: 'done'; loaded: Loaded; spent: SpentOnHttp }
-  | { event: 'churned'; seconds: number; spent: SpentOnHttp };
+  | { event: 'churned'; churned: Churned; spent: SpentOnHttp };
 
 /** What the body of an answer with no number in its path is. */
 export const HELLO = 'Hello, world!\n';
 
-/** Milliseconds between autocannon's looks at the clock. */
-const LOOK_MS = 50;
+/** A thousand connections are made at once; TCP takes seconds to ask again for what was dropped. */
+const BACKLOG = 4096;
 
 const transports: Record<string, number> = {};
 
@@ -88,77 +68,63 @@ async function listening(server: Server, address: string): Promise<number> {
             if ((message as { server: Server }).server === server) resolve();
           });
         });
-  server.listen(0, address);
+  server.listen(0, address, BACKLOG);
   await reachable;
   return (server.address() as AddressInfo).port;
 }
 
+const bodies = new Map<number, Buffer>();
+
+/** One for each size, as a server has that serves files from memory. */
+function bodyOf(bytes: number): Buffer {
+  let body = bodies.get(bytes);
+  if (body === undefined) {
+    body = Buffer.alloc(bytes, 'x');
+    bodies.set(bytes, body);
+  }
+  return body;
+}
+
 async function runServer(address: string, key?: string, certificate?: string): Promise<void> {
-  const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+  const answer = (
+    request: http.IncomingMessage | http2.Http2ServerRequest,
+    response: http.ServerResponse | http2.Http2ServerResponse,
+  ): void => {
     const bytes = Number(request.url?.slice(1));
-    response.end(bytes > 0 ? Buffer.alloc(bytes, 'x') : HELLO);
+    response.end(bytes > 0 ? bodyOf(bytes) : HELLO);
   };
   const plain = http.createServer(answer);
-  const servers: (http.Server | https.Server)[] = [plain];
-  const port = await listening(plain, address);
-  let securePort = 0;
+  const plain2 = http2.createServer(answer);
+  const servers: Server[] = [plain, plain2];
+  const ports: Ports = {
+    http: await listening(plain, address),
+    http2: await listening(plain2, address),
+    https: 0,
+  };
   if (key !== undefined && certificate !== undefined) {
     const files = { key: readFileSync(key), cert: readFileSync(certificate) };
     const secure = https.createServer(files, answer);
     servers.push(secure);
-    securePort = await listening(secure, address);
+    ports.https = await listening(secure, address);
   }
   // What https takes is counted before there is TLS on it.
   for (const server of servers) server.on('connection', count);
-  say({ event: 'ready', port, securePort });
+  say({ event: 'ready', ports });
   for await (const line of createInterface(process.stdin)) {
     JSON.parse(line);
     say({ event: 'spent', spent: spent() });
   }
   for (const server of servers) {
     server.close();
-    server.closeAllConnections();
+    if ('closeAllConnections' in server) (server as http.Server).closeAllConnections();
   }
-}
-
-async function loadServer({ url, connections, seconds, bytes }: Load): Promise<Loaded> {
-  let [requests, short, started] = [0, 0, 0];
-  const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const options = { url, connections, duration: seconds, timeout: 60, sampleInt: LOOK_MS };
-    const tracker = autocannon(options, (error: unknown, ended) => {
-      if (error instanceof Error) reject(error);
-      else resolve(ended);
-    });
-    started = performance.now();
-    tracker.on('response', (_client, _status, responseBytes) => {
-      requests++;
-      if (responseBytes < bytes) short++;
-    });
-  });
-  return {
-    seconds: (performance.now() - started) / 1000,
-    requests,
-    latencyP50Ms: result.latency.p50,
-    latencyP99Ms: result.latency.p99,
-    failures: result.errors + result.timeouts + result.non2xx + short,
-  };
-}
-
-async function churn({ port, address, connects }: Churn): Promise<number> {
-  const started = performance.now();
-  for (let index = 0; index < connects; index++) {
-    const socket = net.connect(port, address);
-    socket.on('connect', () => socket.end());
-    await once(socket.resume(), 'close');
-  }
-  return (performance.now() - started) / 1000;
 }
 
 async function obey(command: Load | Churn): Promise<HttpSaying> {
   if ('url' in command) {
     return { event: 'done', loaded: await loadServer(command), spent: spent() };
   }
-  return { event: 'churned', seconds: await churn(command), spent: spent() };
+  return { event: 'churned', churned: await churn(command), spent: spent() };
 }
 
 async function runClient(): Promise<void> {
@@ -166,7 +132,7 @@ async function runClient(): Promise<void> {
     const { socket } = message as { socket: Socket };
     socket.once('connect', () => count(socket));
   });
-  say({ event: 'ready', port: 0, securePort: 0 });
+  say({ event: 'ready', ports: { http: 0, http2: 0, https: 0 } });
   for await (const line of createInterface(process.stdin)) {
     say(await obey(JSON.parse(line) as Load | Churn));
   }

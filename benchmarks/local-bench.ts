@@ -8,12 +8,12 @@
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
-import { compareLocally } from './local-compare';
 import { localContestants } from './local-contestants';
 import { profileLocally } from './local-profile';
 import { goalsOf, legend, linesOf, showGoal, textColumns } from './local-report';
 import { localWorkloads } from './local-workloads';
 import { positiveSeconds, wholeNumber } from './options';
+import { comparePairs } from './pair-compare';
 import { printTable } from './table';
 
 /** Long enough for some thousand requests. */
@@ -41,6 +41,7 @@ export async function benchLocal(args: string[]): Promise<void> {
     );
   }
   const options = {
+    address: '127.0.0.1',
     workloads,
     contestants: localContestants(values.itself),
     rounds,
@@ -48,7 +49,7 @@ export async function benchLocal(args: string[]): Promise<void> {
     say: (text: string) => void process.stderr.write(`${text}\n`),
   };
   if (values.profile !== undefined) return profileLocally(values.profile, options);
-  const rows = await compareLocally(options);
+  const rows = await comparePairs(options);
   console.log(
     `\none machine, two processes, Node ${process.version}, kernel ${os.release()}, ` +
       `${os.cpus().length} CPUs, ${rounds} rounds of ${seconds} s\n`,

@@ -2,9 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { hottest, type CpuProfile } from './cpu-profile';
-import { compareLocally, type CompareOptions } from './local-compare';
-import type { LocalContestant } from './local-contestants';
-import type { LocalWorkload } from './local-workloads';
+import { comparePairs, type CompareOptions, type PairContestant } from './pair-compare';
+import type { PairWorkload } from './pair-workloads';
 import { printTable } from './table';
 
 const FUNCTIONS = 25;
@@ -12,17 +11,18 @@ const FUNCTIONS = 25;
 const FIRST_FUNCTIONS = {
   transfer: { client: '#write', server: 'onStreamRead' },
   http: { client: 'Client._doRequest', server: 'answer' },
+  connect: { client: 'connectOn', server: 'count' },
 };
 
 async function profileOne(
   folder: string,
-  workload: LocalWorkload,
-  contestant: LocalContestant,
-  options: Pick<CompareOptions, 'seconds' | 'say'>,
+  workload: PairWorkload,
+  contestant: PairContestant,
+  options: Pick<CompareOptions, 'address' | 'seconds' | 'say'>,
 ): Promise<void> {
   const name = `${workload.name} ${contestant.name}`.replaceAll(/[ ,]+/g, '-');
   const folderOf = (side: string): string => path.join(folder, name, side);
-  await compareLocally({
+  await comparePairs({
     ...options,
     workloads: [workload],
     contestants: [contestant],

@@ -1,12 +1,13 @@
 /** What `npm run bench -- local` prints: a table, and how it stands to what is hoped for. */
-import type { LocalRow } from './local-compare';
 import { LOCAL, SPINNING, TCP } from './local-contestants';
-import { figures, type LocalWorkload } from './local-workloads';
+import type { LocalWorkload } from './local-workloads';
+import type { PairRow } from './pair-compare';
+import { figures } from './pair-workloads';
 import { pairwise, showSpread, spreadOf } from './statistics';
 
-type Rows = readonly LocalRow[];
+type Rows = readonly PairRow[];
 
-function rowsOf(rows: Rows, workload: LocalWorkload, contestant: string): LocalRow[] {
+function rowsOf(rows: Rows, workload: LocalWorkload, contestant: string): PairRow[] {
   return rows.filter((row) => row.workload === workload.name && row.contestant === contestant);
 }
 

@@ -35,7 +35,8 @@ export class NodePair {
     const client = await this.#client.says('done');
     const server = await this.#server.says('done');
     const spent: { client: Spent; server: Spent } = { client: client.spent, server: server.spent };
-    return { seconds: client.seconds, spent };
+    const { seconds, latency } = client;
+    return { seconds, spent, ...(latency === undefined ? {} : { latency }) };
   }
 
   async end(): Promise<void> {

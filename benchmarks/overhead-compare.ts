@@ -1,7 +1,9 @@
 /** What rdma-net costs a program whose peers have none: all of it is TCP, with the preload or without. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Churn, HttpSaying, Load } from './http-peer';
+import type { Churn } from './churn';
+import type { HttpSaying } from './http-peer';
+import type { Load } from './load';
 import { Side, withPreload } from './side';
 import { rotated } from './statistics';
 
@@ -30,8 +32,8 @@ export interface OverheadOptions {
 
 const ADDRESS = '127.0.0.1';
 const CONNECTIONS = 32;
-/** Connections of a run: some tenths of a second. */
-const CONNECTS = 1500;
+/** Of a run that makes connections, beside one of requests: each of them leaves a port behind. */
+const CONNECT_SHARE = 0.3;
 
 type Peer = Side<HttpSaying>;
 
@@ -42,7 +44,7 @@ function clientOf(flags: string[]): Peer {
 /** A server that is on its own port, and says so when it can be reached. */
 async function startServer(flags: string[], env: Record<string, string>) {
   const side = new Side<HttpSaying>('http-peer.js', ['server', ADDRESS], env, flags);
-  return { side, port: (await side.says('ready')).port };
+  return { side, port: (await side.says('ready')).ports.http };
 }
 
 /**
@@ -73,9 +75,10 @@ class Stage {
     if (pair === undefined) throw new Error(`there is no ${contestant}`);
     const { client, port } = pair;
     if (workload === 'requests') return this.#load(client, port, seconds);
-    const churn: Churn = { port, address: ADDRESS, connects: CONNECTS };
-    client.tell(churn);
-    return CONNECTS / (await client.says('churned')).seconds;
+    const churn = { port, address: ADDRESS, atOnce: 1, seconds: seconds * CONNECT_SHARE };
+    client.tell(churn satisfies Churn);
+    const { churned } = await client.says('churned');
+    return churned.connects / churned.seconds;
   }
 
   async end(): Promise<void> {

@@ -15,6 +15,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { serveTransfer, transferAsClient, type Transfer } from '../lib/bench/transfer';
 import { info, stats } from '../lib/index';
+import { percentilesOf, type Percentiles } from './percentiles';
 
 export type { Transfer };
 
@@ -29,7 +30,7 @@ export interface Spent {
 
 export type Saying =
   | { event: 'ready'; port: number }
-  | { event: 'done'; seconds: number; spent: Spent }
+  | { event: 'done'; seconds: number; spent: Spent; latency?: Percentiles }
   | { event: 'failed'; message: string };
 
 function say(saying: Saying): void {
@@ -95,12 +96,15 @@ async function runClient(address: string, port: number): Promise<void> {
     const socket = net.connect({ port, host: address, noDelay: true });
     await once(socket, 'connect');
     const spentSince = startMeter();
-    const { seconds } = await transferAsClient(socket, JSON.parse(line) as Transfer);
+    const { seconds, turnMicroseconds } = await transferAsClient(
+      socket,
+      JSON.parse(line) as Transfer,
+    );
     const spent = spentSince(socket);
     socket.removeAllListeners('end');
     socket.end();
     await once(socket, 'close');
-    say({ event: 'done', seconds, spent });
+    say({ event: 'done', seconds, latency: percentilesOf(turnMicroseconds), spent });
   }
 }
 

@@ -2,10 +2,10 @@
 import t from 'tap';
 import { rateOfIbWriteBw, secondsOfRstream } from '../../benchmarks/contestants';
 import { hottest } from '../../benchmarks/cpu-profile';
-import type { LocalRow } from '../../benchmarks/local-compare';
 import { LOCAL, TCP } from '../../benchmarks/local-contestants';
 import * as localReport from '../../benchmarks/local-report';
 import { localWorkloads } from '../../benchmarks/local-workloads';
+import type { PairRow } from '../../benchmarks/pair-compare';
 import { pairwise, percentileOf, rotated, showSpread, spreadOf } from '../../lib/statistics';
 import type { TransferRow } from '../../benchmarks/transfer-compare';
 import { goalsOf, linesOf, showGoal } from '../../benchmarks/transfer-report';
@@ -153,7 +153,7 @@ t.test('a profile gives the functions that take most of the time, the hottest fi
 t.test('what is hoped for on one machine is reached, reached at least, or missed', (t) => {
   const verdict = (name: string, ratios: number[]): unknown => {
     const workloads = localWorkloads.filter((workload) => workload.name === name);
-    const row = (contestant: string, round: number, figure: number): LocalRow => {
+    const row = (contestant: string, round: number, figure: number): PairRow => {
       return { workload: name, contestant, round, figure, cpuSeconds: 1 };
     };
     const rows = ratios.flatMap((ratio, round) => [

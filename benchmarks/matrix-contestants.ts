@@ -1,0 +1,22 @@
+/** Who takes part in `npm run bench`, by the names that `--transports` takes. */
+import { overRdma } from './contestants';
+import type { PairContestant } from './pair-compare';
+
+export interface MatrixContestant extends Omit<PairContestant, 'name' | 'takesPartIn'> {
+  /** For readers. */
+  title: string;
+}
+
+/** A thousand connections with a body of 1 MiB each want more than the default of 256 MiB. */
+const memory = { RDMA_NET_PINNED_BYTES_MAX: String(4 * 2 ** 30) };
+
+/** Those named first are what others are compared with. */
+export const matrixContestants: Record<string, MatrixContestant> = {
+  tcp: { title: 'TCP', env: { RDMA_NET: 'off' }, transport: 'tcp' },
+  local: {
+    title: 'shared memory',
+    env: { RDMA_NET: 'require', RDMA_NET_TRANSPORTS: 'local', ...memory },
+    transport: 'local',
+  },
+  rdma: { title: 'RDMA', env: overRdma, transport: 'rdma' },
+};
