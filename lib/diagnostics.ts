@@ -31,10 +31,15 @@ export type AttemptStep = 'begin' | 'open' | 'answer' | 'fail';
 
 /** Message of `rdma-net:attempt`: one step of a socket that connects. Steps of TCP: only `begin`. */
 export interface AttemptMessage {
+  /** The socket that connects. */
   socket: Socket;
+  /** Numeric address of the peer. */
   address: string;
+  /** Port of the peer. */
   port: number;
+  /** What is tried. */
   transport: TransportName;
+  /** What has happened. */
   step: AttemptStep;
   /** With `fail`. */
   reason: Reason | undefined;

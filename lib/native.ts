@@ -139,6 +139,7 @@ export interface ConnectionInfo {
 export interface Handshake {
   /** From when libraries and devices were open: to find the device that leads to the address. */
   addressMicroseconds?: number;
+  /** To find the route to the peer, after that. */
   routeMicroseconds?: number;
   /** To make the device ready, with a queue pair. */
   deviceMicroseconds?: number;

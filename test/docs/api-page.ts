@@ -57,6 +57,7 @@ const sections: readonly Section[] = [
       'RuleInfo',
       'Stats',
       'TransportStats',
+      'Handshake',
     ],
   },
   {
@@ -72,6 +73,8 @@ const sections: readonly Section[] = [
       'Messages of `node:diagnostics_channel`. They are published synchronously, and cost a look at a ' +
       'property while nobody subscribes.',
     names: [
+      'AttemptMessage',
+      'AttemptStep',
       'ConnectMessage',
       'ListenMessage',
       'AcceptMessage',
