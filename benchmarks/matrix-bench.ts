@@ -122,6 +122,8 @@ export async function benchMatrix(args: string[]): Promise<void> {
   console.log(`\n${describeMachine(results.machine)}, ${results.rounds} rounds\n`);
   printTable(resultLines(results), resultTextColumns);
   console.log(`\n${resultLegend}`);
+  const { workloads, contestants, measurements } = results;
+  if (measurements.length < workloads.length * contestants.length) process.exitCode = 1;
   if (results.machine.lab) console.log(`\n${labCaveat}`);
   if (json !== undefined) {
     writeResults(json, earlier === undefined ? results : joinResults(earlier, results));

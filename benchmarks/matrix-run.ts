@@ -66,6 +66,7 @@ export async function runMatrix(address: string, options: MatrixOptions): Promis
   const rows = await comparePairs({
     ...compared,
     say: (text) => progress.say(text),
+    leaveOut: ({ message }) => progress.say(`left out: ${message}`),
     step: (workload, contestant) => progress.step(`${workload}, ${contestant}`),
   });
   progress.end();

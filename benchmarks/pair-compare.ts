@@ -49,6 +49,8 @@ export interface CompareOptions {
   say: (text: string) => void;
   /** Called before each measurement, those that only warm up included, of {@link countSteps}. */
   step?: (workload: string, contestant: string) => void;
+  /** Told of requests that failed, whose workload is left out then; without it that is an error. */
+  leaveOut?: (failure: RequestsFailed) => void;
   /** For node, of the server and of the client. */
   flags?: (side: 'server' | 'client') => string[];
 }
@@ -58,6 +60,22 @@ type Measured = Pick<PairRow, 'figure' | 'cpuSeconds' | 'latency'>;
 const WORK_COUNT = 100_000;
 /** Enough to have everything compiled. */
 const WARM_CONNECTIONS = 10;
+
+/** Requests that failed, so that a figure of the others would mislead. */
+export class RequestsFailed extends Error {
+  readonly workload: string;
+  readonly contestant: string;
+
+  constructor(workload: string, contestant: string, problem: string) {
+    super(`${workload}, ${contestant}: ${problem}`);
+    this.workload = workload;
+    this.contestant = contestant;
+  }
+
+  concerns({ workload, contestant }: { workload: string; contestant: string }): boolean {
+    return this.workload === workload && this.contestant === contestant;
+  }
+}
 
 /** One contestant with its processes, which begin when they are needed first. */
 class Participant {
@@ -151,7 +169,7 @@ class Participant {
     this.#checkTransports(loaded.transports);
     if (loaded.failures > 0) {
       const failed = `${loaded.failures} requests failed: ${loaded.problem ?? 'not answered 200'}`;
-      throw new Error(`${name}, ${this.contestant.name}: ${failed}`);
+      throw new RequestsFailed(name, this.contestant.name, failed);
     }
     return {
       figure: loaded.requests / loaded.seconds,
@@ -200,16 +218,26 @@ async function compare(options: CompareOptions, certificate: string[]): Promise<
       for (const participant of taking(workload)) await participant.prepare(workload);
     }
     const rows: PairRow[] = [];
+    const failures: RequestsFailed[] = [];
+    const measure = async (participant: Participant, workload: PairWorkload, round: number) => {
+      try {
+        rows.push(await participant.measure(workload, round));
+      } catch (error) {
+        if (!(error instanceof RequestsFailed) || options.leaveOut === undefined) throw error;
+        failures.push(error);
+        options.leaveOut(error);
+      }
+    };
     for (let round = 0; round < rounds; round++) {
       say(`round ${round + 1} of ${rounds} ...`);
       for (const workload of workloads) {
         for (const participant of rotated(taking(workload), round)) {
-          rows.push(await participant.measure(workload, round));
+          await measure(participant, workload, round);
         }
       }
     }
     for (const participant of all) await participant.end();
-    return rows;
+    return rows.filter((row) => !failures.some((failure) => failure.concerns(row)));
   } catch (error) {
     for (const participant of all) participant.kill();
     throw error;

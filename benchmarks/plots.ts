@@ -38,7 +38,7 @@ export interface Section {
 interface Category {
   name: string;
   workload: ResultWorkload;
-  values(measurement: Measurement): number[];
+  values: (measurement: Measurement) => number[];
 }
 
 type PlotTexts = Pick<Plot, 'title' | 'categoryTitle' | 'valueTitle' | 'logarithmic'>;
