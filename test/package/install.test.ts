@@ -18,6 +18,7 @@ const PRELOAD = ['--require', 'rdma-net/preload'];
 
 const target = targets.find(({ arch, libc }) => arch === process.arch && libc === 'glibc');
 const folder = mkdtempSync(path.join(tmpdir(), 'rdma-net-package-'));
+t.setTimeout(patient.timeout * 4);
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A project with the package and these binaries in it; with what npm said. */

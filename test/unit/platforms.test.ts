@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import t from 'tap';
-import { libFolder, runNode, testFolder, type ChildResult } from './support';
+import { libFolder, runNode, type ChildResult } from './support';
 
 const root = path.join(libFolder, '..', '..');
 const cli = path.join(libFolder, 'cli.js');
