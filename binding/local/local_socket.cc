@@ -98,7 +98,7 @@ bool Marks::Has(const std::string& name) {
   }
   // Connected, it would keep the other socket in memory.
   const sockaddr nobody = {.sa_family = AF_UNSPEC, .sa_data = {}};
-  connect(asker_.get(), &nobody, sizeof(nobody));
+  if (connect(asker_.get(), &nobody, sizeof(nobody)) != 0) asker_ = FileDescriptor();
   return true;
 }
 

@@ -19,9 +19,9 @@ namespace rdma_net::local {
 /// that at least one of them sees the other's store, so that no message is slept over (Dekker). The
 /// same holds for `wants_room` and `head`, the other way round.
 
-/// Messages are made of these. The other side may write to them at any time, so that each word is read
-/// and written atomically: by builtins, because the C++ library that prebuilt binaries are made with
-/// has no std::atomic_ref.
+/// Messages are made of these. The other side may write to them at any time, so that each word is
+/// read and written atomically: by builtins, because the C++ library that prebuilt binaries are
+/// made with has no std::atomic_ref.
 struct alignas(16) Cell {
   std::array<uint32_t, 4> words;
 };
