@@ -62,7 +62,7 @@ export function statusTests({ address, transport }: Place): void {
       t.equal(status.totals.connections[transport], 4, 'all are in the totals of the program');
       const text = await statusOf(t, String(program.pid));
       t.match(text, `${transport}  out`);
-      t.match(text, 'worker 1');
+      t.match(text, `worker ${status.environments[1]?.thread ?? NaN}`);
       t.match(await program.end(), { code: 0, stderr: '' });
     },
   );
