@@ -15,6 +15,8 @@ import { root, run, withLockedMemory } from './program';
 export interface Fault {
   /** What is wrong. */
   title: string;
+  /** Much like another one, and so for the page on doctor only: each takes seconds in emulation. */
+  pageOnly?: true;
   /** Lines for the shell that make it, and that undo it. */
   make?: string[];
   heal?: string[];
@@ -133,6 +135,7 @@ function programFaults(): Fault[] {
     },
     {
       title: 'The addon is damaged',
+      pageOnly: true,
       make: [`mv ${addon} ${addon}.away`, `echo damaged > ${addon}`],
       heal: [`mv ${addon}.away ${addon}`],
       found: ['addon'],
@@ -167,6 +170,7 @@ function libraryFaults(): Fault[] {
     },
     {
       title: 'libibverbs is not told of the plug-in for the device',
+      pageOnly: true,
       make: ['mv /etc/libibverbs.d/rxe.driver /tmp'],
       heal: ['mv /tmp/rxe.driver /etc/libibverbs.d'],
       found: ['provider'],
@@ -204,6 +208,7 @@ function hostFaults(): Fault[] {
     },
     {
       title: 'The files of /dev/infiniband are for a group',
+      pageOnly: true,
       make: [
         'chgrp kvm /dev/infiniband/rdma_cm /dev/infiniband/uverbs0',
         'chmod 660 /dev/infiniband/rdma_cm /dev/infiniband/uverbs0',
@@ -254,6 +259,7 @@ function deviceFaults(): Fault[] {
     },
     {
       title: 'The network device under the RDMA device has no carrier',
+      pageOnly: true,
       make: ['ip link set veth1 down'],
       heal: ['ip link set veth1 up'],
       found: ['port'],
