@@ -10,16 +10,16 @@
  * - `connect`: the first connection to a peer without RDMA.
  * - `overhead`: what the preload costs over TCP.
  */
-import { benchMatrix } from './matrix-bench';
-import { benchCompare } from './compare-bench';
-import { benchConnect } from './first-connect';
-import { benchHosts } from './hosts-bench';
-import { benchHttp } from './http-bench';
-import { benchLab } from './lab-bench';
-import { benchLocal } from './local-bench';
-import { benchOverhead } from './overhead-bench';
-import { benchReadme } from './readme-bench';
-import { benchReport } from './report-bench';
+import { benchMatrix } from './matrix/bench';
+import { benchCompare } from './report/compare-bench';
+import { benchConnect } from './connect/bench';
+import { benchHosts } from './hosts/bench';
+import { benchHttp } from './http/bench';
+import { benchLab } from './transfer/bench';
+import { benchLocal } from './local/bench';
+import { benchOverhead } from './overhead/bench';
+import { benchReadme } from './report/readme-bench';
+import { benchReport } from './report/report-bench';
 
 const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
   compare: benchCompare,

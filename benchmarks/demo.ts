@@ -3,13 +3,13 @@
  * Node http server and autocannon, over TCP and over RDMA: on this machine's RDMA device if it has
  * one, else in a guest with the kernel's software RDMA.
  */
-import type { Comparison, Row } from './http-compare';
-import { localContestants } from './local-contestants';
-import { legend, linesOf, textColumns } from './local-report';
-import { shortWorkloads } from './local-workloads';
-import { comparePairs } from './pair-compare';
-import { printTable } from './table';
-import { findDevice, labCaveat, runMeasurement } from './where';
+import type { Comparison, Row } from './http/compare';
+import { localContestants } from './local/contestants';
+import { legend, linesOf, textColumns } from './local/report';
+import { shortWorkloads } from './local/workloads';
+import { comparePairs } from './pair/compare';
+import { printTable } from './support/table';
+import { findDevice, labCaveat, runMeasurement } from './support/where';
 
 const SECONDS = '6';
 const TIMEOUT_SECONDS = 300;
@@ -57,7 +57,7 @@ async function showRdma(): Promise<void> {
       "with the kernel's software RDMA (rxe). The first time it is set up, with downloads.\n",
     );
   }
-  const output = await runMeasurement('http-compare.js', [SECONDS], device, TIMEOUT_SECONDS);
+  const output = await runMeasurement('http/compare.js', [SECONDS], device, TIMEOUT_SECONDS);
   const comparison = JSON.parse(output) as Comparison;
   console.log(
     `\nexamples/http-server.js, unmodified, under the preload; Node ${comparison.node}\n`,

@@ -44,9 +44,14 @@ export function rotated<T>(items: readonly T[], round: number): T[] {
   return [...items.slice(start), ...items.slice(0, start)];
 }
 
-/** The least of the numbers that `percent` of them do not exceed; NaN where there are none. */
-export function percentileOf(values: readonly number[], percent: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const rank = Math.ceil((sorted.length * percent) / 100);
-  return sorted[Math.max(0, rank - 1)] ?? NaN;
+export const percentileNames = ['p50', 'p90', 'p99', 'p999'] as const;
+
+/** Numbers of which half are at most `p50`, 99.9 % at most `p999`, and so on. */
+export type Percentiles = Record<(typeof percentileNames)[number], number>;
+
+/** Each the least of the numbers that so many do not exceed; NaN where there are none. */
+export function percentilesOf(values: readonly number[]): Percentiles {
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? NaN;
+  return { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999) };
 }

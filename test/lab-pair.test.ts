@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import t from 'tap';
-import type { LoadResult } from '../benchmarks/http-load';
+import type { LoadResult } from '../benchmarks/http/load';
 import { labAvailability, pairInLab } from './lab/lab';
 import type { Saying } from './rdma/program';
 
@@ -26,7 +26,7 @@ const serve = [
 
 const load = [
   'lab-wait listening',
-  `RDMA_NET=require ${node} ${path.join(root, 'dist', 'benchmarks', 'http-load.js')} ` +
+  `RDMA_NET=require ${node} ${path.join(root, 'dist', 'benchmarks', 'http', 'load.js')} ` +
     `http://10.77.0.1:${PORT}/1000 ${CONNECTIONS} 3`,
   'status=$?; lab-signal done; exit $status',
 ].join('\n');

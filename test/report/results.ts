@@ -1,12 +1,12 @@
 /** Small results of known figures. */
-import { percentileNames } from '../../benchmarks/percentiles';
+import { percentileNames } from '../../lib/statistics';
 import {
   SCHEMA,
   VERSION,
   type Measurement,
   type Results,
   type ResultWorkload,
-} from '../../benchmarks/result-file';
+} from '../../benchmarks/report/result-file';
 
 const contestants = [
   { name: 'tcp', title: 'TCP' },

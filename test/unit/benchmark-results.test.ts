@@ -4,35 +4,32 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import t from 'tap';
-import { root } from '../../benchmarks/children';
-import { LoadWindow } from '../../benchmarks/load-window';
-import { matrixWorkloads } from '../../benchmarks/matrix-workloads';
-import { chosen, wholeNumbers } from '../../benchmarks/options';
-import { percentilesOf } from '../../benchmarks/percentiles';
-import { sectionsOf } from '../../benchmarks/plots';
-import { BEGIN, END, readmeTable, replaceTable, tableIn } from '../../benchmarks/readme-table';
-import { reportPage } from '../../benchmarks/report-page';
-import { changesOf, differencesOf, type Change } from '../../benchmarks/result-compare';
+import { root } from '../../benchmarks/support/children';
+import { LoadWindow } from '../../benchmarks/pair/load-window';
+import { matrixWorkloads } from '../../benchmarks/matrix/workloads';
+import { chosen, wholeNumbers } from '../../benchmarks/support/options';
+import { sectionsOf } from '../../benchmarks/report/plots';
+import {
+  BEGIN,
+  END,
+  readmeTable,
+  replaceTable,
+  tableIn,
+} from '../../benchmarks/report/readme-table';
+import { reportPage } from '../../benchmarks/report/report-page';
+import { changesOf, differencesOf, type Change } from '../../benchmarks/report/result-compare';
 import {
   checkResults,
   joinResults,
   readResults,
   showResults,
   type Results,
-} from '../../benchmarks/result-file';
-import { resultLines } from '../../benchmarks/result-lines';
+} from '../../benchmarks/report/result-file';
+import { resultLines } from '../../benchmarks/report/result-lines';
 import { fixture, machine, withFigures, workloads } from '../report/results';
 
 const HELLO = 'http hello world, 100 connections';
 const kept = path.join(root, 'benchmarks', 'results');
-
-t.test('a percentile is the least that so many do not exceed', (t) => {
-  const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
-  t.same(percentilesOf(hundred), { p50: 50, p90: 90, p99: 99, p999: 100 });
-  t.same(percentilesOf([7]), { p50: 7, p90: 7, p99: 7, p999: 7 });
-  t.same(percentilesOf([]), { p50: NaN, p90: NaN, p99: NaN, p999: NaN });
-  t.end();
-});
 
 t.test('answers count once all connections are there, until as many have come again', (t) => {
   const window = new LoadWindow(2, 0);

@@ -1,15 +1,15 @@
 /** What `npm run bench` computes from its measurements. */
 import t from 'tap';
-import { rateOfIbWriteBw, secondsOfRstream } from '../../benchmarks/contestants';
-import { hottest } from '../../benchmarks/cpu-profile';
-import { LOCAL, TCP } from '../../benchmarks/local-contestants';
-import * as localReport from '../../benchmarks/local-report';
-import { localWorkloads } from '../../benchmarks/local-workloads';
-import type { PairRow } from '../../benchmarks/pair-compare';
-import { pairwise, percentileOf, rotated, showSpread, spreadOf } from '../../lib/statistics';
-import type { TransferRow } from '../../benchmarks/transfer-compare';
-import { goalsOf, linesOf, showGoal } from '../../benchmarks/transfer-report';
-import { figureOf, workloads } from '../../benchmarks/workloads';
+import { rateOfIbWriteBw, secondsOfRstream } from '../../benchmarks/transfer/c-programs';
+import { hottest } from '../../benchmarks/support/cpu-profile';
+import { LOCAL, TCP } from '../../benchmarks/local/contestants';
+import * as localReport from '../../benchmarks/local/report';
+import { localWorkloads } from '../../benchmarks/local/workloads';
+import type { PairRow } from '../../benchmarks/pair/compare';
+import { pairwise, percentilesOf, rotated, showSpread, spreadOf } from '../../lib/statistics';
+import type { TransferRow } from '../../benchmarks/transfer/compare';
+import { goalsOf, linesOf, showGoal } from '../../benchmarks/transfer/report';
+import { figureOf, workloads } from '../../benchmarks/transfer/workloads';
 
 t.test('a spread is the median with the least and the most, in whatever order', (t) => {
   t.same(spreadOf([3, 1, 20]), { median: 3, least: 1, most: 20 });
@@ -19,12 +19,11 @@ t.test('a spread is the median with the least and the most, in whatever order', 
   t.end();
 });
 
-t.test('a percentile is one of the numbers, in whatever order', (t) => {
+t.test('a percentile is the least that so many do not exceed, in whatever order', (t) => {
   const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
-  t.equal(percentileOf(hundred, 50), 50);
-  t.equal(percentileOf(hundred, 99), 99);
-  t.equal(percentileOf([7], 99), 7);
-  t.ok(Number.isNaN(percentileOf([], 50)));
+  t.same(percentilesOf(hundred), { p50: 50, p90: 90, p99: 99, p999: 100 });
+  t.same(percentilesOf([7]), { p50: 7, p90: 7, p99: 7, p999: 7 });
+  t.same(percentilesOf([]), { p50: NaN, p90: NaN, p99: NaN, p999: NaN });
   t.end();
 });
 

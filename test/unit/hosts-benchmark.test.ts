@@ -3,17 +3,17 @@ import { execFile } from 'node:child_process';
 import os from 'node:os';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { HostsMachine, HostsRow } from '../../benchmarks/hosts-compare';
-import { linesOf, smcEvidence } from '../../benchmarks/hosts-report';
-import { hostsResults } from '../../benchmarks/hosts-results';
-import { figureOfTransfer, hostsWorkloads } from '../../benchmarks/hosts-workloads';
+import type { HostsMachine, HostsRow } from '../../benchmarks/hosts/compare';
+import { linesOf, smcEvidence } from '../../benchmarks/hosts/report';
+import { hostsResults } from '../../benchmarks/hosts/results';
+import { figureOfTransfer, hostsWorkloads } from '../../benchmarks/hosts/workloads';
 import {
   buildSmc,
   smcPreload,
   whyNoSmcOn,
   whyNotSmc,
   type SmcStatistics,
-} from '../../benchmarks/smc';
+} from '../../benchmarks/hosts/smc';
 
 const run = promisify(execFile);
 

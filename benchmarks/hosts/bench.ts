@@ -1,0 +1,111 @@
+/**
+ * `npm run bench -- hosts [--rounds N] [--seconds S] [--json FILE] [--kernel PACKAGE]`: round trips,
+ * bulk transfers and http between two guests of the lab, by Node over TCP, over rdma-net and over
+ * SMC-R, and by rstream, in interleaved rounds. Who cannot take part is told with the reason, and the
+ * others go on; if that is rdma-net or Node over TCP, the command fails.
+ */
+import { writeFileSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { parseArgs } from 'node:util';
+import { defaultKernelPackage } from '../../test/lab/kernel';
+import { labAvailability, pairInLab } from '../../test/lab/lab';
+import { scriptFile } from '../support/children';
+import type { HostsComparison } from './compare';
+import { legend, linesOf, showAbsent, smcEvidence, textColumns } from './report';
+import { hostsResults } from './results';
+import { hostsWorkloads, SMC } from './workloads';
+import { positiveSeconds, wholeNumber } from '../support/options';
+import { buildSmc, smcControl } from './smc';
+import { printTable } from '../support/table';
+import { labCaveat } from '../support/where';
+
+const SERVER = '10.77.0.1';
+/** SMC-R needs 6.12 with software RDMA, which is the default of Debian 13 and offered by 12. */
+const SMC_KERNEL = 'linux-image-6.12-amd64';
+const START_SECONDS = 120;
+/** A measurement beside the time asked for: starting programs, waiting until they listen. */
+const OVERHEAD_SECONDS = 8;
+
+/** @returns a package that the lab can boot */
+async function kernelFor(asked: string | undefined): Promise<string> {
+  const reasons: string[] = [];
+  const candidates = asked === undefined ? [SMC_KERNEL, defaultKernelPackage] : [asked];
+  for (const candidate of candidates) {
+    const availability = await labAvailability(undefined, candidate);
+    if (availability.available) return candidate;
+    reasons.push(availability.reason);
+  }
+  throw new Error(`the lab cannot be had: ${reasons.join('; ')}`);
+}
+
+/** What each guest does; SMC that cannot be had is for the measurement to find out. */
+function commands(rounds: number, seconds: number): [string, string] {
+  const join = `'${smcControl}' join eth0 rxe0 || true`;
+  const script = (name: string): string => `'${process.execPath}' '${scriptFile(name)}'`;
+  return [
+    `${join}; ${script('hosts/agent.js')} ${SERVER} & lab-wait done; { kill $!; wait $!; } 2>/dev/null; true`,
+    `${join}; lab-wait agent && ${script('hosts/compare.js')} ${SERVER} ${rounds} ${seconds}; ` +
+      'status=$?; lab-signal done; exit $status',
+  ];
+}
+
+async function compare(
+  rounds: number,
+  seconds: number,
+  kernelPackage: string,
+): Promise<HostsComparison> {
+  let output = '';
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      output += chunk.toString();
+      done();
+    },
+  });
+  const measurements = hostsWorkloads.flatMap(({ contestants }) => contestants).length;
+  const { status } = await pairInLab({
+    commands: commands(rounds, seconds),
+    kernelPackage,
+    memoryMebibytes: 1536,
+    timeoutSeconds: START_SECONDS + (rounds + 3) * measurements * (seconds + OVERHEAD_SECONDS),
+    stdout,
+    stderr: process.stderr,
+  });
+  const line = /^h2\| (\{.*\})$/m.exec(output)?.[1];
+  if (status !== 0 || line === undefined) {
+    throw new Error(`the measurement in the lab ended with status ${status}\n${output}`);
+  }
+  return JSON.parse(line) as HostsComparison;
+}
+
+export async function benchHosts(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '1' },
+      json: { type: 'string' },
+      kernel: { type: 'string' },
+    },
+  });
+  const rounds = wholeNumber('rounds', values.rounds, 100);
+  const seconds = positiveSeconds(values.seconds);
+  await buildSmc();
+  const comparison = await compare(rounds, seconds, await kernelFor(values.kernel));
+  const { machine } = comparison;
+  console.log(
+    `\nbetween two guests of the lab, Node ${machine.node}, kernel ${machine.kernel}, ` +
+      `${machine.processors} CPU each, ${rounds} rounds of ${seconds} s\n`,
+  );
+  printTable(linesOf(comparison.rows), textColumns);
+  console.log(`\n${legend}\n`);
+  for (const absent of comparison.absent) console.log(showAbsent(absent));
+  const evidence = smcEvidence(comparison);
+  if (evidence !== undefined) console.log(evidence);
+  console.log(`\n${labCaveat}`);
+  if (values.json !== undefined) {
+    const results = hostsResults(comparison, rounds, seconds);
+    writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+  }
+  const mayBeAbsent = (contestant: string): boolean => contestant === SMC;
+  if (comparison.absent.some(({ contestant }) => !mayBeAbsent(contestant))) process.exitCode = 1;
+}

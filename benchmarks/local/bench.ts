@@ -1,0 +1,66 @@
+/**
+ * `npm run bench -- local [--rounds N] [--seconds S] [--json FILE] [--profile FOLDER] [--only TEXT]
+ * [--itself]`: two programs of this machine over shared memory and over TCP, in interleaved rounds.
+ * What is hoped for is printed beside the figures; to miss it is no failure, but it is one if sockets
+ * did not run on shared memory, or if bytes did not arrive. `--only` takes the workloads with TEXT in
+ * their names; `--itself` compares TCP with itself, which tells how far to trust the figures.
+ */
+import { writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { parseArgs } from 'node:util';
+import { localContestants } from './contestants';
+import { profileLocally } from './profile';
+import { goalsOf, legend, linesOf, showGoal, textColumns } from './report';
+import { localWorkloads } from './workloads';
+import { positiveSeconds, wholeNumber } from '../support/options';
+import { comparePairs } from '../pair/compare';
+import { printTable } from '../support/table';
+
+/** Long enough for some thousand requests. */
+const SECONDS = '0.6';
+
+export async function benchLocal(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: SECONDS },
+      json: { type: 'string' },
+      profile: { type: 'string' },
+      only: { type: 'string', default: '' },
+      itself: { type: 'boolean', default: false },
+    },
+  });
+  const rounds = wholeNumber('rounds', values.rounds, 100);
+  const seconds = positiveSeconds(values.seconds);
+  const workloads = localWorkloads.filter(({ name }) => name.includes(values.only));
+  if (workloads.length === 0) {
+    const names = localWorkloads.map(({ name }) => name).join('\n  ');
+    throw new Error(
+      `no workload has ${JSON.stringify(values.only)} in its name; there are\n  ${names}`,
+    );
+  }
+  const options = {
+    address: '127.0.0.1',
+    workloads,
+    contestants: localContestants(values.itself),
+    rounds,
+    seconds,
+    say: (text: string) => void process.stderr.write(`${text}\n`),
+  };
+  if (values.profile !== undefined) return profileLocally(values.profile, options);
+  const rows = await comparePairs(options);
+  console.log(
+    `\none machine, two processes, Node ${process.version}, kernel ${os.release()}, ` +
+      `${os.cpus().length} CPUs, ${rounds} rounds of ${seconds} s\n`,
+  );
+  if (values.itself) console.log('What is called shared memory here is TCP once more.\n');
+  printTable(linesOf(rows, workloads), textColumns);
+  console.log(`\n${legend}\n`);
+  const goals = goalsOf(rows, workloads);
+  for (const goal of goals) console.log(showGoal(goal));
+  if (values.json !== undefined) {
+    const where = { node: process.version, kernel: os.release(), processors: os.cpus().length };
+    writeFileSync(values.json, `${JSON.stringify({ ...where, goals, rows }, null, 2)}\n`);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * `npm run bench [-- matrix] [OPTIONS]`: net, http, https and http2 over TCP, shared memory and RDMA,
+ * in interleaved rounds of two processes. RDMA takes part where there is a device with an address, or
+ * with `--lab`, in the lab's guest. All of it takes some ten minutes for TCP and shared memory;
+ * `--help` lists how to measure less.
+ */
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { describeMachine } from '../support/machine';
+import { matrixContestants } from './contestants';
+import { runMatrix, type MatrixOptions } from './run';
+import {
+  matrixBodies,
+  matrixConnections,
+  matrixProtocols,
+  matrixWorkloads,
+  type MatrixBody,
+} from './workloads';
+import { chosen, positiveSeconds, wholeNumber, wholeNumbers } from '../support/options';
+import { joinResults, readResults, writeResults, type Results } from '../report/result-file';
+import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';
+import { printTable } from '../support/table';
+import { findDevice, labCaveat, runMeasurement, type Device } from '../support/where';
+
+const bodyNames = Object.keys(matrixBodies) as MatrixBody[];
+
+/** Small enough for an emulated processor. */
+const labDefaults = { protocols: 'net,http', bodies: 'hello,64KiB', connections: '10' };
+const LAB_START_SECONDS = 90;
+/** What one measurement takes beside its time in the lab. */
+const LAB_STEP_SECONDS = 6;
+
+const help = `npm run bench -- [matrix] [OPTIONS]
+
+  --protocols LIST    of ${matrixProtocols.join(',')}
+  --bodies LIST       of ${bodyNames.join(',')}
+  --connections LIST  of whole numbers; ${matrixConnections.join(',')}
+  --transports LIST   of ${Object.keys(matrixContestants).join(',')}; the first is what others are compared with
+  --rounds N          3
+  --seconds S         of each measurement; 0.6
+  --json FILE         where to write the results
+  --append            keep what FILE has of other workloads
+  --lab               in the lab's guest, with software RDMA; less of everything by default
+
+All of what is listed is the default, but rdma only where there is a device. Then make of the results
+  npm run bench -- report FILE [--out report.html]   a page with plots
+  npm run bench -- readme FILE                       the table of the README
+  npm run bench -- compare A.json B.json             what has changed between two of them`;
+
+function read(args: string[]) {
+  return parseArgs({
+    args,
+    options: {
+      protocols: { type: 'string' },
+      bodies: { type: 'string' },
+      connections: { type: 'string' },
+      transports: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '0.6' },
+      json: { type: 'string' },
+      append: { type: 'boolean', default: false },
+      lab: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  }).values;
+}
+
+type Given = ReturnType<typeof read>;
+
+function optionsFrom(given: Given, device: Device | undefined): MatrixOptions {
+  const { lab } = given;
+  const everything = {
+    protocols: matrixProtocols.join(),
+    bodies: bodyNames.join(),
+    connections: matrixConnections.join(),
+  };
+  const defaults = lab ? labDefaults : everything;
+  const names = Object.keys(matrixContestants);
+  const hasRdma = lab || device !== undefined;
+  const transports = chosen(
+    'transports',
+    given.transports ?? names.filter((name) => hasRdma || name !== 'rdma').join(),
+    names,
+  );
+  if (transports.includes('rdma') && !hasRdma) {
+    throw new Error('there is no RDMA device with an address here; --lab measures in the lab');
+  }
+  return {
+    protocols: chosen('protocols', given.protocols ?? defaults.protocols, matrixProtocols),
+    bodies: chosen('bodies', given.bodies ?? defaults.bodies, bodyNames),
+    connections: wholeNumbers('connections', given.connections ?? defaults.connections, 10_000),
+    transports,
+    rounds: wholeNumber('rounds', given.rounds, 100),
+    seconds: positiveSeconds(given.seconds),
+    lab,
+    device: transports.includes('rdma') ? (lab ? 'rxe' : (device?.name ?? null)) : null,
+  };
+}
+
+async function measure(options: MatrixOptions, device: Device | undefined): Promise<Results> {
+  if (!options.lab) return runMatrix(device?.address ?? '127.0.0.1', options);
+  const steps = matrixWorkloads(options).length * options.transports.length * (options.rounds + 1);
+  const timeoutSeconds = LAB_START_SECONDS + steps * (options.seconds + LAB_STEP_SECONDS);
+  const args = [JSON.stringify(options)];
+  const output = await runMeasurement('matrix/run.js', args, undefined, timeoutSeconds);
+  return JSON.parse(output) as Results;
+}
+
+export async function benchMatrix(args: string[]): Promise<void> {
+  const given = read(args);
+  if (given.help) {
+    console.log(help);
+    return;
+  }
+  const device = given.lab ? undefined : findDevice();
+  const options = optionsFrom(given, device);
+  const { json, append } = given;
+  if (append && json === undefined) throw new Error('--append is of no use without --json');
+  // Read before anything is measured: what is wrong with it should be known at once.
+  const earlier = append && json !== undefined && existsSync(json) ? readResults(json) : undefined;
+  const results = await measure(options, device);
+  console.log(`\n${describeMachine(results.machine)}, ${results.rounds} rounds\n`);
+  printTable(resultLines(results), resultTextColumns);
+  console.log(`\n${resultLegend}`);
+  const { workloads, contestants, measurements } = results;
+  if (measurements.length < workloads.length * contestants.length) process.exitCode = 1;
+  if (results.machine.lab) console.log(`\n${labCaveat}`);
+  if (json !== undefined) {
+    writeResults(json, earlier === undefined ? results : joinResults(earlier, results));
+  }
+}
