@@ -20,7 +20,7 @@ async function main() {
   await redis.set('greeting', 'Hello, Redis!');
   console.log(await redis.get('greeting'));
 
-  // `stream` is the net.Socket of ioredis. The codes of reasons are a closed list, in the README.
+  // `stream` is the net.Socket of ioredis. The codes of reasons are a closed list.
   const { transport, reason } = info(redis.stream);
   console.log(`transport: ${transport}`);
   if (reason !== undefined) console.log(`because:   ${reason.code}: ${reason.text}`);

@@ -79,6 +79,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
   #gone = false;
   #referenced = true;
   #retained = false;
+  #keepsAlive = false;
   #lastInfo: ConnectionInfo | undefined;
 
   /**
@@ -141,7 +142,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
 
   /** @param delayS seconds without traffic before the first one; 0 for the system's default */
   setKeepAlive(enable: boolean, delayS: number): number {
-    if (!this.#closed) this.#transport.setKeepAlive(this.#id, enable ? keepAliveMs(delayS) : 0);
+    if (this.#closed) return 0;
+    this.#transport.setKeepAlive(this.#id, enable ? keepAliveMs(delayS) : 0);
+    this.#keepsAlive = enable;
     return 0;
   }
 
@@ -171,11 +174,14 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
   }
 
   getsockname(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.localEndpoint(this.#id), this.#inIpv6);
+    // The id of a closed connection may be that of another one by now.
+    const endpoint = this.#closed ? undefined : this.#transport.localEndpoint(this.#id);
+    return copyEndpoint(out, endpoint, this.#inIpv6);
   }
 
   getpeername(out: Partial<Endpoint>): number {
-    return copyEndpoint(out, this.#transport.remoteEndpoint(this.#id), this.#inIpv6);
+    const endpoint = this.#closed ? undefined : this.#transport.remoteEndpoint(this.#id);
+    return copyEndpoint(out, endpoint, this.#inIpv6);
   }
 
   /** The http agent gives a kept-alive socket the context of its next request. */
@@ -398,6 +404,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     this.connectionInfo();
     const owner = ownerOf(this);
     if (owner !== undefined) noteSource(owner, this);
+    // What is asked for by an id would hold for the connection that has the same one after this.
+    if (this.#keepsAlive) this.#transport.setKeepAlive(this.#id, 0);
     this.#closed = true;
     // The peer of a TCP socket that is closed before it was read is told so by a reset.
     const unread = this.#reads.hasUnread;

@@ -89,7 +89,7 @@ const RANGES = {
   peerMemoryCount: [1, 1_000_000],
   receiveBufferBytes: [64 * 1024, 64 * 1024 * 1024],
   sendBufferBytes: [4096, 64 * 1024 * 1024],
-  pinnedBytesMax: [1024 * 1024, Number.MAX_SAFE_INTEGER],
+  pinnedBytesMax: [1024 * 1024, 2 ** 50],
   queuePairsMax: [1, 0x7fff_ffff],
   spinMicroseconds: [0, 1000],
 } as const satisfies Partial<Record<keyof Settings, readonly [number, number]>>;

@@ -59,6 +59,16 @@ test('setKeepAlive before and while connecting holds once it is connected', asyn
   await finish(during, listener);
 });
 
+test('a connection that is closed keeps nobody alive: the next one may have its id', async (t) => {
+  const { client, server, listener } = await connectedPair();
+  const { keepAlives } = transportOf(binding);
+  const id = lastClientId(binding);
+  client.setKeepAlive(true, 1000);
+  t.equal(keepAlives.get(id), 1000);
+  await finish(client, server, listener);
+  t.equal(keepAlives.get(id), 0);
+});
+
 test('a socket that is closed, or plain TCP, takes it as ever', async (t) => {
   const { client, server, listener } = await connectedPair();
   await finish(client, server, listener);

@@ -85,6 +85,10 @@ t.test('a mistake is an error that names what was found and what was expected', 
       'RDMA_NET_SPIN_US is 1001; expected a whole number from 0 to 1000',
     ],
     [
+      () => changeSettings({ pinnedBytesMax: 2 ** 50 + 1 }),
+      'pinnedBytesMax is 1125899906842625; expected a whole number from 1048576 to 1125899906842624',
+    ],
+    [
       () => changeSettings({ headStart: 5 } as never),
       '"headStart" is not a setting; expected one of mode, transports, rules, ' +
         'headStartMs, peerMemoryMs, peerMemoryCount, receiveBufferBytes, sendBufferBytes, pinnedBytesMax, ' +

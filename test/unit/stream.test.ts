@@ -1,8 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
+import os from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import { info } from '../../lib/info';
+import { inside, type TcpHandle } from '../../lib/internals';
 import { DetailKind } from '../../lib/native';
 import { Status } from '../../lib/status';
 import {
@@ -293,6 +295,19 @@ test('destroy gives up what waits, closes once, and tells the callback', async (
   await turn();
   t.equal(closes, 1);
   await finish(server, listener);
+});
+
+test('a handle that is closed has no addresses: its id may be that of another connection', async (t) => {
+  const { client, server, listener } = await connectedPair();
+  const handle = inside(client)._handle as TcpHandle;
+  t.equal(handle.getpeername({}), 0);
+  await finish(client, server, listener);
+  // As if it were.
+  const other = { address: '192.0.2.1', family: 'IPv4', port: 1 } as const;
+  t.intercept(transportOf(binding), 'localEndpoint', { value: () => other });
+  t.intercept(transportOf(binding), 'remoteEndpoint', { value: () => other });
+  t.equal(handle.getpeername({}), -os.constants.errno.ENOTCONN);
+  t.equal(handle.getsockname({}), -os.constants.errno.ENOTCONN);
 });
 
 test('the close callback does not wait for the peer', async (t) => {
