@@ -147,7 +147,7 @@ function loadConnect(): ConnectModule | undefined {
   return connectModule;
 }
 
-type EndpointModule = typeof import('./status-endpoint');
+type EndpointModule = typeof import('./monitor/endpoint');
 
 // In the next turn of the event loop: neither the first connection of a program nor its first server
 // waits for it.
@@ -162,7 +162,7 @@ function noteFirstUse(): void {
 function openEndpoint(): void {
   try {
     // eslint-disable-next-line @typescript-eslint/no-require-imports
-    (require('./status-endpoint') as EndpointModule).openEndpoint();
+    (require('./monitor/endpoint') as EndpointModule).openEndpoint();
   } catch (error) {
     debug('rdma-net status cannot ask this program: %s', (error as Error).message);
   }

@@ -1,11 +1,11 @@
 /** `rdma-net status`: what the sockets of running programs do. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { ExitStatus, UsageError, type Command } from './command';
-import { askPrograms, sumOf, type ProgramStatus } from './status-programs';
-import { Rates, SORT_KEYS, rowsOf, sortRows, type SortKey } from './status-rates';
-import { showAll, showOne } from './status-text';
+import { parseNumber, parseOptions } from './options';
+import { askPrograms, sumOf, type ProgramStatus } from './status/programs';
+import { Rates, SORT_KEYS, rowsOf, sortRows, type SortKey } from './status/rates';
+import { showAll, showOne } from './status/text';
 import { painterFor } from './terminal';
 
 /** What the command line asks for. */
@@ -28,14 +28,6 @@ const WATCH_SECONDS = 2;
 const WATCH_SECONDS_MAX = 3600;
 /** Lines of a terminal that are not for connections. */
 const OTHER_LINES = 16;
-
-function number(name: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (text.trim() !== '' && value >= min && value <= max) return value;
-  throw new UsageError(
-    `${name} is ${JSON.stringify(text)}; expected a number from ${min} to ${max}`,
-  );
-}
 
 function whole(name: string, text: string, min: number): number {
   const value = Number(text);
@@ -62,27 +54,21 @@ function splitWatch(args: readonly string[]): { rest: string[]; watch: number | 
   const isOwn = inline === undefined && following !== undefined && /^[\d.]+$/.test(following);
   const text = inline ?? (isOwn ? following : String(WATCH_SECONDS));
   const rest = args.filter((_, index) => index !== at && !(isOwn && index === at + 1));
-  return { rest, watch: number('--watch', text, 0.1, WATCH_SECONDS_MAX) };
+  return { rest, watch: parseNumber('watch', text, [0.1, WATCH_SECONDS_MAX]) };
 }
 
 function parse(args: readonly string[]): Wish {
   const { rest, watch } = splitWatch(args);
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: rest,
-      allowPositionals: true,
-      options: {
-        json: { type: 'boolean', default: false },
-        top: { type: 'string' },
-        sort: { type: 'string' },
-        count: { type: 'string' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-  const { values, positionals } = parsed;
+  const { values, positionals } = parseOptions({
+    args: rest,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      top: { type: 'string' },
+      sort: { type: 'string' },
+      count: { type: 'string' },
+    },
+  });
   const [pid, extra] = positionals;
   if (extra !== undefined) throw new UsageError(`found ${JSON.stringify(extra)} after the PID`);
   if (values.count !== undefined && watch === undefined) {

@@ -1,12 +1,10 @@
 /** RDMA devices and their ports, as sysfs shows them. */
 
-import type { DeviceFacts, GidFacts, PortFacts } from './facts';
-import type { Files } from './files';
+import type { Files } from '../machine/files';
+import { DEVICES, readGids } from '../machine/gids';
+import type { DeviceFacts, PortFacts } from './facts';
 
-const DEVICES = '/sys/class/infiniband';
 const VERBS = '/sys/class/infiniband_verbs';
-/** The table of GIDs has up to 1,024 places, and those in use come first, with few holes. */
-const EMPTY_GIDS_MAX = 32;
 
 /** Plug-ins of libibverbs by driver of the kernel, where the names differ. */
 const PROVIDERS: Readonly<Record<string, string>> = {
@@ -47,7 +45,7 @@ export function findDevices(files: Files, libraryFolder: string | undefined): De
       uverbs: verbsOf(files, name),
       ports: files
         .list(`${folder}/ports`)
-        .map((port) => describePort(files, folder, Number(port), software)),
+        .map((port) => describePort(files, name, Number(port), software)),
       provider: {
         name: provider,
         file: libraryFolder === undefined ? undefined : pluginFile(files, libraryFolder, provider),
@@ -70,9 +68,10 @@ function verbsOf(files: Files, device: string): string | undefined {
   return files.list(VERBS).find((verbs) => files.text(`${VERBS}/${verbs}/ibdev`) === device);
 }
 
-function describePort(files: Files, device: string, number: number, software: boolean): PortFacts {
+function describePort(files: Files, name: string, number: number, software: boolean): PortFacts {
+  const device = `${DEVICES}/${name}`;
   const folder = `${device}/ports/${number}`;
-  const gids = findGids(files, folder);
+  const gids = readGids(files, name, number);
   const netdevs = new Set(gids.flatMap(({ netdev }) => (netdev === undefined ? [] : [netdev])));
   const parent = software ? files.text(`${device}/parent`) : undefined;
   if (parent !== undefined) netdevs.add(parent);
@@ -89,23 +88,6 @@ function describePort(files: Files, device: string, number: number, software: bo
     gids,
     netdevs: [...netdevs],
   };
-}
-
-function findGids(files: Files, port: string): GidFacts[] {
-  const gids: GidFacts[] = [];
-  let empty = 0;
-  for (let index = 0; empty < EMPTY_GIDS_MAX; index++) {
-    const gid = files.text(`${port}/gids/${index}`);
-    if (gid === undefined) break;
-    if (/^[0:]*$/.test(gid)) {
-      empty++;
-      continue;
-    }
-    empty = 0;
-    const type = files.text(`${port}/gid_attrs/types/${index}`) ?? '';
-    gids.push({ index, gid, type, netdev: files.text(`${port}/gid_attrs/ndevs/${index}`) });
-  }
-  return gids;
 }
 
 /** What the files of /etc/libibverbs.d name; undefined where libibverbs has them elsewhere. */

@@ -3,6 +3,7 @@
  * of `facts` in the output of `doctor --json`.
  */
 
+import type { GidFacts } from '../machine/gids';
 import type { FabricTransportName, Mode } from '../mode';
 import type { Reason } from '../reasons';
 
@@ -78,14 +79,6 @@ export interface MemoryLockFacts {
   hard: number;
   /** Whether the kernel lets this process pin more (CAP_IPC_LOCK). */
   exempt: boolean;
-}
-
-export interface GidFacts {
-  index: number;
-  gid: string;
-  /** As `RoCE v2` or `IB/RoCE v1`. */
-  type: string;
-  netdev: string | undefined;
 }
 
 export interface PortFacts {

@@ -10,7 +10,7 @@ import { reasonFor, type Reason } from '../reasons';
 import { localTransport, rdmaTransport } from '../transport';
 import { findDevices, findDevicesElsewhere } from './devices';
 import type { AddressFacts, DeviceFacts, Facts, ProgramFacts, TrialFacts } from './facts';
-import { Files } from './files';
+import { Files } from '../machine/files';
 import { findFilters } from './filters';
 import {
   findAdapters,

@@ -10,7 +10,7 @@ import type {
   ModuleFacts,
   SystemFacts,
 } from './facts';
-import type { Files } from './files';
+import type { Files } from '../machine/files';
 
 const CAP_IPC_LOCK = 14;
 

@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import path from 'node:path';
 import type { LibraryFacts } from './facts';
-import type { Files } from './files';
+import type { Files } from '../machine/files';
 
 /** Functions that came late, or that stand for all of a library: what old ones lack is among them. */
 const NEEDED = {

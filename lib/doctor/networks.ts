@@ -1,8 +1,9 @@
 /** Network devices, this host's addresses, and which of them an RDMA device has. */
 
 import type { NetworkInterfaceInfo } from 'node:os';
+import type { Files } from '../machine/files';
+import { entryFor, gidOf } from '../machine/gids';
 import type { AddressFacts, DeviceFacts, NetdevFacts, PortFacts } from './facts';
-import type { Files } from './files';
 
 const NETDEVS = '/sys/class/net';
 const IFF_UP = 1;
@@ -74,15 +75,15 @@ function deviceOf(
   netdevs: readonly NetdevFacts[],
 ): AddressFacts['rdma'] {
   const wanted = gidOf(address);
-  const own = netdevs.find(({ name }) => name === netdev)?.devices ?? [];
+  const siblings = netdevs.find(({ name }) => name === netdev)?.devices ?? [];
   for (const device of devices) {
     for (const port of device.ports) {
-      const gids = port.gids.filter((each) => each.gid === wanted && each.netdev === netdev);
-      const gid = gids.find(({ type }) => type.includes('v2')) ?? gids[0];
+      const own = port.gids.filter((each) => each.netdev === netdev);
+      const gid = entryFor(wanted, own);
       if (gid !== undefined) return { device: device.name, port: port.number, gid };
       // On InfiniBand and iWARP the GIDs are not made of addresses.
       const isOther = port.linkLayer === 'InfiniBand' || device.nodeType === 'RNIC';
-      if (isOther && isNetdevOf(port, netdev, device.name, own)) {
+      if (isOther && isNetdevOf(port, netdev, device.name, siblings)) {
         return { device: device.name, port: port.number, gid: undefined };
       }
     }
@@ -97,19 +98,4 @@ function isNetdevOf(
   own: readonly string[],
 ): boolean {
   return port.netdevs.length > 0 ? port.netdevs.includes(netdev) : own.includes(device);
-}
-
-/** The GID that RoCE makes of an address, as sysfs writes it. */
-export function gidOf(address: string): string {
-  if (!address.includes(':')) {
-    const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
-    const [a = '', b = '', c = '', d = ''] = bytes;
-    return `0000:0000:0000:0000:0000:ffff:${a}${b}:${c}${d}`;
-  }
-  const [head = '', tail] = address.split('::');
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const middle = Array<string>(Math.max(8 - before.length - after.length, 0)).fill('0');
-  const groups = [...before, ...(tail === undefined ? [] : middle), ...after];
-  return groups.map((group) => group.padStart(4, '0')).join(':');
 }

@@ -2,11 +2,11 @@
 
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { readFileSync, readdirSync } from 'node:fs';
-import { isIPv6, SocketAddress } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import path from 'node:path';
 import { unmapped } from '../address';
+import { Files } from '../machine/files';
+import { DEVICES, entryFor, gidOf, readGids, showGid } from '../machine/gids';
 
 /** The entry of a device's table of GIDs that stands for an address. */
 export interface DeviceEntry {
@@ -30,12 +30,11 @@ export interface SourceRoute {
 
 /** What the tests put other things in place of. */
 export interface Surroundings {
-  /** Where the kernel tells about devices and interfaces: `/sys/class`. */
-  readonly folder: string;
+  readonly files: Files;
   readonly interfaces: typeof networkInterfaces;
 }
 
-const THIS_HOST: Surroundings = { folder: '/sys/class', interfaces: networkInterfaces };
+const THIS_HOST: Surroundings = { files: new Files(), interfaces: networkInterfaces };
 
 // Connecting a socket of UDP sends nothing: the kernel looks where it would go.
 async function sourceOf(address: string): Promise<string | undefined> {
@@ -63,72 +62,37 @@ export function isOwnAddress(address: string): boolean {
   return own.startsWith('127.') || interfaceWith(own, networkInterfaces) !== null;
 }
 
-function list(...parts: string[]): string[] {
-  try {
-    return readdirSync(path.join(...parts));
-  } catch {
-    return [];
-  }
-}
-
-// An empty entry of the table cannot be read: EINVAL.
-function readText(...parts: string[]): string | undefined {
-  try {
-    return readFileSync(path.join(...parts), 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}
-
-/** As `inet_ntop` writes it, from the eight groups of the kernel. */
-function showGid(gid: string): string {
-  return new SocketAddress({ address: gid, family: 'ipv6' }).address;
-}
-
 // With IP over InfiniBand the GID is that of the port, and stands for no address.
-function entryOfInfiniBand(folder: string, netdev: string): DeviceEntry | null {
-  const [device] = list(folder, 'net', netdev, 'device', 'infiniband');
+function entryOfInfiniBand(files: Files, netdev: string): DeviceEntry | null {
+  const folder = `/sys/class/net/${netdev}`;
+  const [device] = files.list(`${folder}/device/infiniband`);
   if (device === undefined) return null;
-  const devicePort = Number(readText(folder, 'net', netdev, 'dev_port') ?? 0) + 1;
-  const gid = readText(folder, 'infiniband', device, 'ports', String(devicePort), 'gids', '0');
+  const devicePort = (files.number(`${folder}/dev_port`) ?? 0) + 1;
+  const gid = files.text(`${DEVICES}/${device}/ports/${devicePort}/gids/0`);
   if (gid === undefined) return null;
   return { device, devicePort, gid: showGid(gid), gidIndex: 0, gidType: null };
 }
 
-function entriesOf(folder: string, device: string): (DeviceEntry & { netdev: string })[] {
-  return list(folder, device, 'ports').flatMap((port) => {
-    const at = path.join(folder, device, 'ports', port);
-    return list(at, 'gid_attrs', 'ndevs').flatMap((index) => {
-      const netdev = readText(at, 'gid_attrs', 'ndevs', index);
-      const gid = readText(at, 'gids', index);
-      if (netdev === undefined || netdev === '' || gid === undefined) return [];
-      const gidType = readText(at, 'gid_attrs', 'types', index) ?? null;
-      const numbers = { devicePort: Number(port), gidIndex: Number(index) };
-      return [{ device, ...numbers, gid: showGid(gid), gidType, netdev }];
-    });
-  });
-}
-
-/**
- * The entry that the connection manager takes for an address of this host, as far as the kernel
- * tells: RoCE v2 before v1, which is its default.
- */
+/** The entry that the connection manager takes for an address of this host. */
 export function deviceEntryFor(
   source: string,
   networkInterface: string | null,
-  { folder }: Pick<Surroundings, 'folder'> = THIS_HOST,
+  { files }: Pick<Surroundings, 'files'> = THIS_HOST,
 ): DeviceEntry | null {
-  const [bare = ''] = source.split('%');
-  const wanted = showGid(isIPv6(bare) ? bare : `::ffff:${bare}`);
-  const devices = path.join(folder, 'infiniband');
-  const all = list(devices).flatMap((device) => entriesOf(devices, device));
-  const matching = all.filter(({ gid }) => gid === wanted);
-  const found = matching.find(({ gidType }) => gidType === 'RoCE v2') ?? matching[0];
+  const all = files.list(DEVICES).flatMap((device) =>
+    files.list(`${DEVICES}/${device}/ports`).flatMap((port) => {
+      // Those of InfiniBand belong to no network device.
+      const gids = readGids(files, device, Number(port)).filter(({ netdev }) => netdev);
+      return gids.map((one) => ({ device, devicePort: Number(port), ...one }));
+    }),
+  );
+  const found = entryFor(gidOf(source), all);
   if (found === undefined) {
-    return networkInterface === null ? null : entryOfInfiniBand(folder, networkInterface);
+    return networkInterface === null ? null : entryOfInfiniBand(files, networkInterface);
   }
-  const { device, devicePort, gid, gidIndex, gidType } = found;
-  return { device, devicePort, gid, gidIndex, gidType };
+  const { device, devicePort, gid, index, type } = found;
+  const gidType = type === '' ? null : type;
+  return { device, devicePort, gid: showGid(gid), gidIndex: index, gidType };
 }
 
 /** How a peer is reached, or undefined when this host has no route to it. */

@@ -1,5 +1,6 @@
 /** An explanation as text. */
 
+import { showTarget } from '../commands/options';
 import { columns, type Painter } from '../commands/terminal';
 import { settings } from '../mode';
 import { describeRule } from '../plan';
@@ -191,8 +192,7 @@ export function showExplanation(
   paint: Painter,
 ): string[] {
   const { host, port, direction, tls, lookup, addresses, trial, listening } = explanation;
-  const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  const lines = [`${direction} ${place}${tls ? ' with TLS' : ''}`];
+  const lines = [`${direction} ${showTarget(host, port)}${tls ? ' with TLS' : ''}`];
   if (lookup?.failure)
     lines.push('', paint('bad', `The name is not known: ${lookup.failure.message}`));
   for (const prospect of addresses) lines.push(...showProspect(prospect, paint));

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { folderInTmp } from '../../lib/status-folder';
+import { folderInTmp } from '../../lib/monitor/folder';
 import type { Place } from '../rdma/place';
 import { Child, Program, root, run } from '../rdma/program';
 import { askAbout, statusOf, statusTests } from '../rdma/status';

@@ -1,7 +1,7 @@
 /** What `rdma-net status` tells of programs that are really there. */
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import type { ProgramStatus } from '../../lib/commands/status-programs';
+import type { ProgramStatus } from '../../lib/commands/status/programs';
 import type { Counters } from '../../lib/native';
 import type { Place } from './place';
 import { PATIENT, Program, root, run } from './program';

@@ -10,6 +10,7 @@ import { foresee } from '../../lib/explain/prospect';
 import { tryToConnect, type Step, type TrialOptions } from '../../lib/explain/trial';
 import { configure } from '../../lib/install';
 import { RdmaError } from '../../lib/errors';
+import { Files } from '../../lib/machine/files';
 import { Status } from '../../lib/status';
 import {
   closedPort,
@@ -155,18 +156,17 @@ t.test('the GID of an address is found in the tables of the devices, v2 before v
     ['RoCE v2', 'IB/RoCE v1', 'RoCE v2'],
   );
   const ib0 = { dev_port: '0', device: { infiniband: { mlx4_0: {} } } };
-  const folder = t.testdir({
-    infiniband: { mlx5_0: roce, mlx4_0: ofPort([link], [], []) },
-    net: { ib0 },
-  } as object as Parameters<typeof t.testdir>[0]);
-  t.same(deviceEntryFor('10.0.0.1', 'eth0', { folder }), {
+  const infiniband = { mlx5_0: roce, mlx4_0: ofPort([link], [], []) };
+  const tree = { sys: { class: { infiniband, net: { ib0 } } } };
+  const files = new Files(t.testdir(tree as object as Parameters<typeof t.testdir>[0]));
+  t.same(deviceEntryFor('10.0.0.1', 'eth0', { files }), {
     ...{ device: 'mlx5_0', devicePort: 1, gidIndex: 2, gidType: 'RoCE v2' },
     gid: '::ffff:10.0.0.1',
   });
-  t.match(deviceEntryFor('fe80::202:c9ff:fe00:1%eth0', 'eth0', { folder }), { gidIndex: 0 });
-  t.equal(deviceEntryFor('10.0.0.2', 'eth0', { folder }), null, 'nobody has it');
-  t.match(deviceEntryFor('10.1.0.1', 'ib0', { folder }), { device: 'mlx4_0', gidType: null });
-  t.equal(deviceEntryFor('10.1.0.1', null, { folder }), null);
+  t.match(deviceEntryFor('fe80::202:c9ff:fe00:1%eth0', 'eth0', { files }), { gidIndex: 0 });
+  t.equal(deviceEntryFor('10.0.0.2', 'eth0', { files }), null, 'nobody has it');
+  t.match(deviceEntryFor('10.1.0.1', 'ib0', { files }), { device: 'mlx4_0', gidType: null });
+  t.equal(deviceEntryFor('10.1.0.1', null, { files }), null);
   t.end();
 });
 

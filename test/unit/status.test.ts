@@ -12,12 +12,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import t from 'tap';
-import { AnswerReader } from '../../lib/commands/status-reading';
-import { Rates, sortRows, type ConnectionRow } from '../../lib/commands/status-rates';
-import { showBytes, showSeconds, showShare } from '../../lib/commands/status-units';
+import { AnswerReader } from '../../lib/commands/status/reading';
+import { Rates, sortRows, type ConnectionRow } from '../../lib/commands/status/rates';
+import { showBytes, showSeconds, showShare } from '../../lib/commands/status/units';
 import { configure } from '../../lib/install';
-import { ownerOfPrivate, fileNameOf, parseFileName, placeFor } from '../../lib/status-folder';
-import { report, type ConnectionReport, type ReportPart } from '../../lib/status-report';
+import { ownerOfPrivate, fileNameOf, parseFileName, placeFor } from '../../lib/monitor/folder';
+import { report, type ConnectionReport, type ReportPart } from '../../lib/monitor/report';
 import {
   connectedPair,
   fakeRdma,

@@ -1,12 +1,13 @@
 /** What `rdma-net status` prints for people. */
 
 import path from 'node:path';
-import { reasons } from '../reasons';
-import type { Address, TotalsReport } from '../status-report';
-import type { ProgramStatus } from './status-programs';
-import { rowsOf, sortRows, type ConnectionRow, type Rates, type SortKey } from './status-rates';
-import { showBytes, showSeconds, showShare } from './status-units';
-import { columns, type Painter } from './terminal';
+import type { Address, TotalsReport } from '../../monitor/report';
+import { reasons } from '../../reasons';
+import { showTarget } from '../options';
+import { columns, type Painter } from '../terminal';
+import type { ProgramStatus } from './programs';
+import { rowsOf, sortRows, type ConnectionRow, type Rates, type SortKey } from './rates';
+import { showBytes, showSeconds, showShare } from './units';
 
 /** What is shown, and how. */
 export interface View {
@@ -108,9 +109,7 @@ export function showAll(
 }
 
 function showAddress(place: Address | null): string {
-  if (place === null) return '-';
-  const { address, port } = place;
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  return place === null ? '-' : showTarget(place.address, place.port);
 }
 
 function showThread(thread: number): string {

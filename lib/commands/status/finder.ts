@@ -9,7 +9,7 @@ import {
   ownerOfPrivate,
   parseFileName,
   type EndpointName,
-} from '../status-folder';
+} from '../../monitor/folder';
 
 /** An endpoint that may have a program behind it. */
 export interface Endpoint {

@@ -1,10 +1,10 @@
 /** Asks programs what their sockets do. */
 
 import net from 'node:net';
-import { PROTOCOL } from '../status-folder';
-import type { EnvironmentReport, TotalsReport } from '../status-report';
-import { findEndpoints, removeLeftover, type Endpoint } from './status-finder';
-import { AnswerReader, type Answer } from './status-reading';
+import { PROTOCOL } from '../../monitor/folder';
+import type { EnvironmentReport, TotalsReport } from '../../monitor/report';
+import { findEndpoints, removeLeftover, type Endpoint } from './finder';
+import { AnswerReader, type Answer } from './reading';
 
 /** One environment of a program, with its sockets if these were asked for. */
 export type EnvironmentStatus = Omit<EnvironmentReport, 'servers' | 'connections'> &

@@ -1,6 +1,6 @@
 /**
  * The endpoint at which `rdma-net status` asks this environment what its sockets do: see
- * status-folder.ts for where it is, and status-report.ts for what it says.
+ * folder.ts for where it is, and report.ts for what it says.
  *
  *     status -> {"protocol":1,"sockets":true}        endpoint -> a part of the report, one line
  *            -> an empty line                                 -> the next part ... {"end":true}
@@ -13,11 +13,11 @@
 
 import { unlinkSync } from 'node:fs';
 import net from 'node:net';
-import { debug } from './diagnostics';
-import { UV_EADDRINUSE } from './errors';
-import { pipeServer } from './internals';
-import { namespaceOf, ownThread, placeFor } from './status-folder';
-import type { ReportPart } from './status-report';
+import { debug } from '../diagnostics';
+import { UV_EADDRINUSE } from '../errors';
+import { pipeServer } from '../internals';
+import { namespaceOf, ownThread, placeFor } from './folder';
+import type { ReportPart } from './report';
 
 /** How many may ask at the same time. */
 const READERS_MAX = 8;
@@ -26,7 +26,7 @@ const READER_IDLE_MS = 5000;
 /** Characters that a request may have. */
 const REQUEST_LENGTH_MAX = 1024;
 
-type ReportModule = typeof import('./status-report');
+type ReportModule = typeof import('./report');
 
 /** Sockets of those who ask. */
 const readers = new Set<net.Socket>();
@@ -121,6 +121,6 @@ function begin(request: string): Iterator<ReportPart> {
   const { sockets } = JSON.parse(request) as { sockets?: unknown };
   // Loaded when somebody asks, and never in most programs.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  const { report } = require('./status-report') as ReportModule;
+  const { report } = require('./report') as ReportModule;
   return report(sockets === true);
 }

@@ -3,7 +3,7 @@
  * should be, and no text of it can do more to a terminal than be shown.
  */
 
-import type { FabricTransportName, TransportName } from '../mode';
+import type { FabricTransportName, TransportName } from '../../mode';
 import type {
   Address,
   ConnectionReport,
@@ -12,7 +12,7 @@ import type {
   ServerReport,
   ShortReason,
   TotalsReport,
-} from '../status-report';
+} from '../../monitor/report';
 
 /** What one endpoint has said. */
 export type Answer = EnvironmentReport & ProgramReport;

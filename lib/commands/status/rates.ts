@@ -1,7 +1,7 @@
 /** How fast bytes pass, from what is told at two moments. */
 
-import type { ConnectionReport } from '../status-report';
-import type { ProgramStatus } from './status-programs';
+import type { ConnectionReport } from '../../monitor/report';
+import type { ProgramStatus } from './programs';
 
 /** Bytes in a second, by which a connection or program is compared with others. */
 export interface Rate {

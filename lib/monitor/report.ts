@@ -5,20 +5,19 @@
  * are not in a list of ours, and nothing is done for them before somebody asks.
  */
 
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
-import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { threadId } from 'node:worker_threads';
-import { StreamHandle } from './handle';
-import { info, rawHandle } from './info';
-import { activeHandles, inside, isTcp, ownerOf, serverInside, type TcpHandle } from './internals';
-import { Listener } from './listener';
-import { settings, type FabricTransportName, type Mode, type TransportName } from './mode';
-import type { Reason, ReasonCode } from './reasons';
-import { stats } from './stats';
-import { PROTOCOL } from './status-folder';
-import { fabricTransports, type EventSink, type FabricTransport } from './transport';
+import { StreamHandle } from '../handle';
+import { info, rawHandle } from '../info';
+import { activeHandles, inside, isTcp, ownerOf, serverInside, type TcpHandle } from '../internals';
+import { Listener } from '../listener';
+import { settings, type FabricTransportName, type Mode, type TransportName } from '../mode';
+import type { Reason, ReasonCode } from '../reasons';
+import { stats } from '../stats';
+import { fabricTransports, type EventSink, type FabricTransport } from '../transport';
+import { packageVersion } from '../version';
+import { PROTOCOL } from './folder';
 
 /** How many sockets or servers are described for one part: some 15 KiB, and a millisecond. */
 const PART_COUNT = 50;
@@ -116,12 +115,6 @@ export interface ReportPart extends Partial<EnvironmentReport>, Partial<ProgramR
 
 let ownVersion: string | undefined;
 
-function version(): string {
-  const file = path.join(__dirname, '..', '..', 'package.json');
-  ownVersion ??= (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-  return ownVersion;
-}
-
 function shorten({ code, detail }: Reason): ShortReason {
   return { code, detail };
 }
@@ -132,7 +125,7 @@ function head(): ReportPart {
     protocol: PROTOCOL,
     pid: process.pid,
     node: process.version,
-    version: version(),
+    version: (ownVersion ??= packageVersion()),
     mode,
     transports: [...transports],
     rules: rules.length,
