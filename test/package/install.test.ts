@@ -65,7 +65,7 @@ void t.test(
     const { project, output, status } = await installed('without', {});
     t.equal(status, 0, 'npm installs it all the same', { output });
     t.match(output, 'rdma-net: the native addon could not be built');
-    t.match(output, 'the package works as plain net. It needs a C++20 compiler and make.');
+    t.match(output, 'the package works as plain net. It needs a C++20 compiler, make and python3.');
 
     const debug = { NODE_DEBUG: 'rdma-net' };
     const result = await project.run(['node', ...PRELOAD, 'echo.js'], debug);
