@@ -42,7 +42,9 @@ function main() {
   if (result.status === 0) return;
   const reason = result.error?.message ?? `exit status ${result.status}`;
   console.warn(`rdma-net: the native addon could not be built (${reason});`);
-  console.warn('rdma-net: the package works as plain net. It needs a C++20 compiler and make.');
+  console.warn(
+    'rdma-net: the package works as plain net. It needs a C++20 compiler, make and python3.',
+  );
 }
 
 main();

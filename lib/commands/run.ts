@@ -12,10 +12,21 @@ const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SI
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 
+const onWindows = process.platform === 'win32';
+
+/** How files begin that a system runs by itself. */
+const BINARIES: Partial<Record<NodeJS.Platform, RegExp>> = {
+  darwin: /^([\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe)/,
+  win32: /^MZ/,
+};
+const BINARY = BINARIES[process.platform] ?? /^\x7fELF/;
+
 /** What is to be run, and with what in its environment. */
 export interface Run {
   readonly file: string;
   readonly args: readonly string[];
+  /** Whether it is a script of the shell of Windows, which nothing else can run. */
+  readonly inShell: boolean;
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -92,13 +103,28 @@ function isForOthers(file: string): boolean {
   const bytes = readSync(descriptor, start);
   closeSync(descriptor);
   const [line = ''] = start.toString('latin1', 0, bytes).split('\n', 1);
-  return line.startsWith('\x7fELF') || (line.startsWith('#!') && !/\bnode\b/.test(line));
+  return BINARY.test(line) || (line.startsWith('#!') && !/\bnode\b/.test(line));
+}
+
+/** The names of files by which a command may be there. */
+function namesOf(command: string): readonly string[] {
+  if (!onWindows) return [command];
+  // A file without one of these endings cannot be run there, as that of npm for other systems.
+  const endings = (process.env['PATHEXT'] ?? '.COM;.EXE;.BAT;.CMD').toLowerCase().split(';');
+  const isWhole = endings.includes(path.extname(command).toLowerCase());
+  return isWhole ? [command] : endings.map((ending) => command + ending);
 }
 
 function findOnPath(name: string): string | undefined {
-  if (name.includes('/')) return undefined;
+  if (name.includes('/') || (onWindows && name.includes('\\'))) return undefined;
   const folders = (process.env['PATH'] ?? '').split(path.delimiter);
-  return folders.map((folder) => path.join(folder, name)).find(isProgram);
+  const names = namesOf(name);
+  return folders.flatMap((folder) => names.map((one) => path.join(folder, one))).find(isProgram);
+}
+
+/** As the shell of Windows takes an argument as one. */
+function quoteForShell(argument: string): string {
+  return /^[\w.,:=@/\\+-]+$/.test(argument) ? argument : `"${argument.replace(/"/g, '""')}"`;
 }
 
 function isModule(name: string): boolean {
@@ -150,18 +176,19 @@ export function planRun(args: readonly string[]): Run {
     checkRuleFile(rules);
     environment['RDMA_NET_CONFIG'] = path.resolve(rules);
   }
-  return { file, args: fileArgs, environment };
+  return { file, args: fileArgs, inShell: onWindows && /\.(bat|cmd)$/i.test(file), environment };
 }
 
 /** Runs a program, and ends as it ends. */
 async function runProgram(args: readonly string[]): Promise<number> {
-  const { file, args: programArgs, environment } = planRun(args);
-  const child = spawn(file, programArgs, {
-    stdio: 'inherit',
-    env: { ...process.env, ...environment },
-  });
+  const { file, args: programArgs, inShell, environment } = planRun(args);
+  const options = { stdio: 'inherit', env: { ...process.env, ...environment } } as const;
+  const child = inShell
+    ? spawn([file, ...programArgs].map(quoteForShell).join(' '), { ...options, shell: true })
+    : spawn(file, programArgs, options);
   const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
+    // The console of Windows tells all its programs; `kill` would end this one without asking it.
+    if (!onWindows) child.kill(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   let end: [number | null, NodeJS.Signals | null];

@@ -40,7 +40,7 @@ const here = target === undefined ? { skip: `no binary is made for ${process.arc
 void t.test('without a compiler the prebuilt binary is taken', here, async (t) => {
   if (target === undefined) return;
   const { project, output, status } = await installed('with', { [prebuildPath(target)]: built });
-  t.equal(status, 0, output);
+  t.equal(status, 0, 'npm installs it', { output });
   t.notMatch(output, /could not be built/);
 
   const only = { PREBUILDS_ONLY: '1' };
@@ -55,7 +55,7 @@ void t.test('without a compiler the prebuilt binary is taken', here, async (t) =
   t.match(run, { transport: 'local', whole: true }, 'by the command');
   const doctor = await project.run(['npx', 'rdma-net', 'doctor'], only);
   t.notMatch(doctor.stdout, /addon-missing/, 'the doctor finds the addon');
-  t.match(doctor.stdout, /shared memory/i, doctor.stderr);
+  t.match(doctor.stdout, /shared memory/i, 'the doctor looks at it', { stderr: doctor.stderr });
 });
 
 void t.test(
@@ -63,9 +63,9 @@ void t.test(
   patient,
   async (t) => {
     const { project, output, status } = await installed('without', {});
-    t.equal(status, 0, output);
+    t.equal(status, 0, 'npm installs it all the same', { output });
     t.match(output, 'rdma-net: the native addon could not be built');
-    t.match(output, 'the package works as plain net. It needs a C++20 compiler and make.');
+    t.match(output, 'the package works as plain net. It needs a C++20 compiler, make and python3.');
 
     const debug = { NODE_DEBUG: 'rdma-net' };
     const result = await project.run(['node', ...PRELOAD, 'echo.js'], debug);
@@ -73,6 +73,6 @@ void t.test(
     t.match(result.stderr, 'addon-missing');
     const doctor = await project.run(['npx', 'rdma-net', 'doctor']);
     t.not(doctor.status, 0, 'the doctor finds that something is missing');
-    t.match(doctor.stdout, /addon/, doctor.stderr);
+    t.match(doctor.stdout, /addon/, 'and what it is', { stderr: doctor.stderr });
   },
 );

@@ -36,25 +36,35 @@ async function install(project: Project, tarball: string): Promise<Execution> {
   return installed;
 }
 
-/** What a user does after the installation. */
-async function use(project: Project): Promise<void> {
-  const doctor = await project.run(['npx', 'rdma-net', 'doctor']);
+/** What a user does after the installation, with one variable that all of it gets. */
+async function use(project: Project, environment: Record<string, string> = {}): Promise<void> {
+  const doctor = await project.run(['npx', 'rdma-net', 'doctor'], environment);
   // Without an RDMA device it is 1; what the doctor says is tested elsewhere.
   say('npx rdma-net doctor', doctor.status <= 1, doctor);
-  const help = await project.run(['npx', 'rdma-net', '--help']);
-  if (/^ +explain /m.test(help.stdout)) {
-    const explain = await project.run(['npx', 'rdma-net', 'explain', '127.0.0.1:9']);
-    say('npx rdma-net explain 127.0.0.1:9', explain.status <= 1, explain);
-  }
+  const explain = await project.run(['npx', 'rdma-net', 'explain', '127.0.0.1:9'], environment);
+  say('npx rdma-net explain 127.0.0.1:9', explain.status <= 1, explain);
   for (const command of [
     ['npx', 'rdma-net', 'run', 'echo.js'],
     ['node', '--require', 'rdma-net/preload', 'echo.js'],
     ['node', '--import', 'rdma-net/preload', 'echo.js'],
   ]) {
-    const result = await project.run(command);
+    const result = await project.run(command, environment);
     const { transport, whole } = echoOf(result);
     say(command.join(' '), whole && transport === 'local', result);
   }
+  const example = 'node_modules/rdma-net/examples/worker-threads.js';
+  const run = await project.run(['npx', 'rdma-net', 'run', example], environment);
+  say(`npx rdma-net run ${example}`, run.status === 0 && run.stdout.includes('local'), run);
+}
+
+/** Removes it again; the program does not notice. */
+async function remove(project: Project): Promise<void> {
+  const removed = await project.run(['npm', 'uninstall', '--no-audit', '--no-fund', 'rdma-net']);
+  const isThere = existsSync(path.join(project.folder, 'node_modules', 'rdma-net'));
+  say('npm uninstall rdma-net', removed.status === 0 && !isThere, removed);
+  const result = await project.run(['node', 'echo.js']);
+  const { transport, whole } = echoOf(result);
+  say('node echo.js', whole && transport === undefined, result);
 }
 
 /** The binaries that have been made; that of this machine must be there. */
@@ -84,7 +94,9 @@ async function main(): Promise<void> {
     const installed = await install(project, tarball);
     const built = `${installed.stdout}${installed.stderr}`.includes('gyp');
     say('npm install', installed.status === 0 && !built, installed);
-    await use(project);
+    // A binary of another origin would not be taken.
+    await use(project, { PREBUILDS_ONLY: '1' });
+    await remove(project);
   }
   if (values['no-build']) return;
 
@@ -96,6 +108,7 @@ async function main(): Promise<void> {
   const binary = path.join(project.folder, 'node_modules/rdma-net/build/Release/rdma_net.node');
   say('npm install', installed.status === 0 && existsSync(binary), installed);
   await use(project);
+  await remove(project);
 }
 
 main().catch((error: unknown) => {

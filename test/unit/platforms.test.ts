@@ -1,5 +1,6 @@
 /** What the package does where there is no RDMA and no addon: nothing, and it says why. */
 
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { libFolder, runNode, type ChildResult } from './support';
@@ -83,3 +84,21 @@ for (const platform of ['darwin', 'win32', 'freebsd']) {
     t.equal(result.stderr, '');
   });
 }
+
+void t.test('on win32 `rdma-net run` takes of a command what Windows can run', async (t) => {
+  // As npm is installed: a script for other systems beside that for Windows.
+  const folder = t.testdir({ tool: '#!/bin/sh\n', 'tool.cmd': '', 'other.exe': 'MZ' });
+  for (const name of ['tool', 'tool.cmd', 'other.exe']) chmodSync(path.join(folder, name), 0o755);
+  const module = JSON.stringify(path.join(libFolder, 'commands', 'run.js'));
+  const plan = async (command: string): Promise<unknown> => {
+    const script = `console.log(JSON.stringify(require(${module}).planRun(['${command}', 'a b'])))`;
+    const { stdout } = await runOn('win32', ['-e', script], { PATH: folder });
+    return JSON.parse(stdout);
+  };
+  const script = { file: path.join(folder, 'tool.cmd'), args: ['a b'], inShell: true };
+  t.match(await plan('tool'), script);
+  t.match(await plan('tool.cmd'), script);
+  const binary = { file: path.join(folder, 'other.exe'), args: ['a b'], inShell: false };
+  t.match(await plan('other'), binary);
+  t.match(await plan(path.join(folder, 'other.exe')), binary);
+});
