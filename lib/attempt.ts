@@ -28,7 +28,7 @@ import type { ConnectCall, Dial, Dialed } from './dial';
 import { RdmaError, attachCauses, uvErrnoOf } from './errors';
 import { StreamHandle } from './handle';
 import { noteFallback } from './info';
-import { inside, type OnConnectComplete } from './internals';
+import { inside, type OnConnectComplete, type TcpHandle } from './internals';
 import { listensHere } from './listener';
 import { settings } from './mode';
 import { EventKind, type DetailKind, type Handshake } from './native';
@@ -69,6 +69,14 @@ function noop(): void {
   // The socket has been connected otherwise.
 }
 
+/** Those under way, by the handle that net.js has. */
+const attempts = new Map<TcpHandle, Attempt>();
+
+/** The program has called `ref` or `unref` of a TCP handle, whatever it is doing. */
+export function followReference(handle: TcpHandle): void {
+  if (attempts.size > 0) attempts.get(handle)?.followReference();
+}
+
 /** See the table above. Lives until the socket is connected, has failed, or has been destroyed. */
 export class Attempt implements EventSink {
   readonly scope = new AsyncResource('RDMASTREAM');
@@ -77,7 +85,7 @@ export class Attempt implements EventSink {
   readonly #required: boolean;
   readonly #oncomplete: OnConnectComplete | undefined;
   /** Whether connecting holds the event loop, as it would over TCP. */
-  readonly #referenced: boolean;
+  #referenced: boolean;
   #state: State = 'alone';
   #transport: FabricTransport;
   /** -1 when it is over. */
@@ -108,8 +116,22 @@ export class Attempt implements EventSink {
       setOnComplete(this.#call.request, value);
     });
     this.#call.socket.on('close', this.#onSocketClose);
+    attempts.set(this.#call.handle, this);
     this.#begin();
     return 0;
+  }
+
+  followReference(): void {
+    const referenced = this.#call.handle.hasRef();
+    if (referenced === this.#referenced) return;
+    this.#referenced = referenced;
+    if (referenced) {
+      this.#transport.retain();
+      this.#timer?.ref();
+    } else {
+      this.#transport.release();
+      this.#timer?.unref();
+    }
   }
 
   #begin(): void {
@@ -376,6 +398,7 @@ export class Attempt implements EventSink {
 
   #finish(): void {
     this.#state = 'done';
+    attempts.delete(this.#call.handle);
     clearTimeout(this.#timer);
     this.#call.socket.removeListener('close', this.#onSocketClose);
     setOnComplete(this.#call.request, this.#oncomplete);

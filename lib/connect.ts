@@ -58,3 +58,5 @@ function refuse(call: ConnectCall, dial: Dial): number {
 export function isSocket(owner: object | undefined): owner is net.Socket {
   return owner instanceof net.Socket;
 }
+
+export { followReference } from './attempt';

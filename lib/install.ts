@@ -103,6 +103,8 @@ function tryToPatch(): Reason | undefined {
     const { prototype } = tcpClass();
     prototype.connect = catchConnect(prototype.connect);
     prototype.connect6 = catchConnect(prototype.connect6);
+    prototype.ref = catchReference(prototype.ref);
+    prototype.unref = catchReference(prototype.unref);
     catchListen();
     catchReset();
     catchPassing(stopListeningBeside);
@@ -193,6 +195,14 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
       return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);
     }
     return late.connect({ socket, handle: this, original, request, address, port, sinceMs });
+  };
+}
+
+// A socket may be unreferenced while it connects, and then nothing of ours holds the event loop.
+function catchReference(original: () => void): () => void {
+  return function changeReference(this: TcpHandle): void {
+    original.call(this);
+    connectModule?.followReference(this);
   };
 }
 

@@ -91,9 +91,12 @@ export interface Counters {
   bytesReceivedCopied: number;
   /** Bytes handed over to the program in the memory where they arrived; RDMA only. */
   bytesReceivedInPlace: number;
-  /** Bytes copied into send memory, or into that of the peer. */
+  /** Bytes copied into send memory first. */
   bytesSentCopied: number;
-  /** Bytes sent from where the program has them. */
+  /**
+   * Bytes sent from where the program has them: read there by the device, or, over shared memory,
+   * copied once, into the memory of the peer.
+   */
   bytesSentInPlace: number;
   /** Data messages that have arrived; a message has up to 1 MiB, 64 KiB from a C program. */
   messagesReceived: number;

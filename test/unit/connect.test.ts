@@ -338,6 +338,10 @@ test('connecting holds the event loop, unless the socket is unreferenced', async
     if (!referenced) client.unref();
     await until(() => rdma.openConnections === 1);
     t.equal(rdma.referenced, referenced);
+    client.unref();
+    t.equal(rdma.referenced, false, 'nor from when it is');
+    client.ref();
+    t.equal(rdma.referenced, true);
     client.destroy();
     await once(client, 'close');
   }
