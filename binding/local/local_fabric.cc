@@ -62,7 +62,7 @@ LocalFabric::LocalFabric(const Options& options)
 LocalFabric::~LocalFabric() = default;
 
 bool LocalFabric::Trusts(uid_t user) const {
-  return user != static_cast<uid_t>(-1) && (user == geteuid() || user == 0);
+  return user != static_cast<uid_t>(-1) && user == geteuid();
 }
 
 // Connecting.

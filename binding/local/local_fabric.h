@@ -22,7 +22,7 @@ namespace rdma_net::local {
 /// Connections between programs of one host, in one network namespace, through memory that they
 /// share.
 ///
-/// A program takes part in those of its own user, and in those of root (SO_PEERCRED of unix(7),
+/// A program takes part in those of its own user, root like any other (SO_PEERCRED of unix(7),
 /// checked on both sides). What arrives is copied out of the shared memory before the program sees
 /// it, so that a peer cannot change it afterwards; everything else that a peer writes there is
 /// looked at once, and checked.

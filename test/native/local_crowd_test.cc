@@ -206,13 +206,25 @@ TEST("local: a name that another user has taken is not used") {
   char byte = 0;
   CHECK(read(ready[0], &byte, 1) == 1);
   close(ready[0]);
-  LocalHost client;
-  fabric::Failure failure;
-  const fabric::Target target = {.remote = address, .local_host = {}, .local_port = 0};
-  CHECK(client.fabric()->Connect(target, nullptr, &failure) == nullptr);
-  CHECK(failure.status == Status::kConnectionRejected);
+  CHECK(!Trusted(address));
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
+}
+
+TEST("local: nor is one that root has taken") {
+  if (geteuid() != 0) return;
+  const fabric::Address address = NextAddress();
+  const std::string name = local::NamesOfListener(address, false).front();
+  const auto taken = local::ListenOn(name, 10);
+  const auto mark = local::MarkName(name);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setuid(kNobody) != 0) _exit(2);
+    _exit(Trusted(address) ? 1 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 }  // namespace
