@@ -112,6 +112,8 @@ class Endpoint final : public fabric::Endpoint {
   uint32_t number_ = 0;
   uint32_t peer_number_ = 0;
   Phase phase_;
+  /// What a request is rejected with.
+  fabric::Status rejection_ = fabric::Status::kConnectionRejected;
   std::vector<std::string> names_;
   uint32_t asked_ = 0;
   bool starting_over_ = false;

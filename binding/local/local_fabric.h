@@ -88,7 +88,9 @@ class LocalFabric final : public fabric::Fabric {
   [[nodiscard]] bool has_room_for_connection() const {
     return connections_ < options_.connections_max;
   }
-  [[nodiscard]] bool HasMemory(size_t bytes) const;
+  /// Whether a connection can have so many bytes.
+  /// @param grows that has some already
+  [[nodiscard]] bool HasMemory(size_t bytes, bool grows) const;
   [[nodiscard]] Routes* routes() { return &routes_; }
   [[nodiscard]] SendPool* send_pool() { return &send_pool_; }
   void AddConnection() { connections_++; }
