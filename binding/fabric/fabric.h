@@ -188,9 +188,8 @@ class Endpoint {
       const Registration& registration) const = 0;
 
   /// Lends up to `count` receive requests beyond receive_requests(), of those that all connections
-  /// share; returns how many. They go back with GiveCredits, or with the end of the endpoint.
+  /// share; returns how many. They go back with the end of the endpoint.
   virtual uint32_t TakeCredits(uint32_t count) = 0;
-  virtual void GiveCredits(uint32_t count) = 0;
 
   /// Ends the traffic at once, in both directions, and lets the peer see a disconnect. The memory
   /// stays. No event but OnReleased follows.

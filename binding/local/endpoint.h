@@ -59,7 +59,6 @@ class Endpoint final : public fabric::Endpoint {
     return std::nullopt;
   }
   uint32_t TakeCredits(uint32_t count) override;
-  void GiveCredits(uint32_t) override {}
   void Abort() override;
   void Release() override;
   [[nodiscard]] uint32_t send_requests_max() const override;

@@ -277,7 +277,7 @@ void Endpoint::Destroy() {
 void Endpoint::FinishDestroy() {
   for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
   if (queue_pair_ != nullptr) queue_pair_->FinishDestroy();
-  GiveCredits(credits_taken_);
+  if (credits_taken_ > 0) group_->GiveReceives(std::exchange(credits_taken_, 0));
   EndAwaiting();
   if (group_ != nullptr) group_->GivePlace();
   if (device_ != nullptr) device_->ShrinkWhenIdle();
