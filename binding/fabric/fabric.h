@@ -302,6 +302,9 @@ class Fabric {
   virtual RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) = 0;
 
+  /// What Endpoint::posts_at_once says of all of its endpoints.
+  [[nodiscard]] virtual bool posts_at_once() const { return false; }
+
   /// Lets go of what has not been needed for some seconds. True while there is something left to
   /// look after, and then it should be called again in a second or so.
   virtual bool Tidy() = 0;

@@ -215,6 +215,10 @@ Failure Endpoint::Ring() {
   return {};
 }
 
+bool Endpoint::posts_at_once() const {
+  return fabric_->posts_at_once();
+}
+
 bool Endpoint::TakeRoom() {
   return link_ != nullptr && link_->TakeRoom();
 }

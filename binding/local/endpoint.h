@@ -42,7 +42,7 @@ class Endpoint final : public fabric::Endpoint {
   fabric::Failure Establish() override;
   fabric::Failure Accept(std::span<const std::byte> data) override;
   fabric::Failure Post(const fabric::WriteRequest& request) override;
-  [[nodiscard]] bool posts_at_once() const override { return true; }
+  [[nodiscard]] bool posts_at_once() const override;
   fabric::Failure Ring() override;
   void AwaitSent() override {}
   [[nodiscard]] bool TakeRoom() override;

@@ -57,6 +57,7 @@ class LocalFabric final : public fabric::Fabric {
                                            fabric::Failure* failure) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) override;
+  [[nodiscard]] bool posts_at_once() const override { return true; }
   bool Tidy() override;
   [[nodiscard]] uint64_t now_ms() const override { return system::NowMs(); }
   [[nodiscard]] bool open() const override { return true; }
