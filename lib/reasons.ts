@@ -147,7 +147,7 @@ export const reasons = {
   },
   'local-limit': {
     text: 'The server on this host is at a limit of its memory or of its connections.',
-    fix: 'Raise RDMA_NET_PINNED_BYTES_MAX or RDMA_NET_QUEUE_PAIRS_MAX there, or use fewer connections.',
+    fix: 'Raise RDMA_NET_PINNED_BYTES_MAX or RDMA_NET_QUEUE_PAIRS_MAX of the server.',
   },
   'local-in-use': {
     text: 'Another program holds that address and port for shared memory on this host.',
