@@ -35,6 +35,7 @@
             'binding/napi/transport_reports.cc',
             'binding/napi/view_buffer.cc',
             'binding/stream/connection.cc',
+            'binding/stream/connection_end.cc',
             'binding/stream/connection_handshake.cc',
             'binding/stream/outbox.cc',
             'binding/stream/receive_window.cc',

@@ -36,6 +36,7 @@ const errnoByStatus: Partial<Record<Status, number>> = {
   [Status.AddressInUse]: errno.EADDRINUSE,
   [Status.AddressNotAvailable]: errno.EADDRNOTAVAIL,
   [Status.Canceled]: errno.ECANCELED,
+  [Status.PeerLimit]: errno.ECONNREFUSED,
   [Status.MemoryLockLimit]: errno.ENOMEM,
   [Status.PermissionDenied]: errno.EACCES,
   [Status.DeviceRemoved]: errno.ENETDOWN,

@@ -57,7 +57,7 @@ export interface Settings {
    */
   sendBufferBytes: number | undefined;
   /**
-   * Bytes of registered (pinned) memory that this environment has at most, at least 1 MiB; default
+   * Bytes of registered (pinned) memory that this environment has at most, 1 MiB to 1 PiB; default
    * 256 MiB, or three quarters of `ulimit -l`. Past it new connections go to TCP, and bytes are copied
    * that could be used in place. Half of it may be memory of the program. If it is set, shared memory
    * that peers can write to has the same limit. Only before the first use. Environment: RDMA_NET_PINNED_BYTES_MAX.

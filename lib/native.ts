@@ -181,7 +181,7 @@ export interface TransportOptions {
   receiveBufferBytes?: number;
   /** Bytes of send memory a busy connection has, 4 KiB to 64 MiB. */
   sendBufferBytes?: number;
-  /** Registered memory of this environment, in bytes, at least 1 MiB. */
+  /** Registered memory of this environment, in bytes, 1 MiB to 1 PiB. */
   pinnedBytesMax?: number;
   /** Connections of this environment, at least 1. */
   queuePairsMax?: number;

@@ -145,6 +145,10 @@ export const reasons = {
     text: 'TCP connected before the server on this host answered over shared memory.',
     fix: 'Raise RDMA_NET_HEAD_START_MS.',
   },
+  'local-limit': {
+    text: 'The server on this host is at a limit of its memory or of its connections.',
+    fix: 'Raise RDMA_NET_PINNED_BYTES_MAX or RDMA_NET_QUEUE_PAIRS_MAX of the server.',
+  },
   'local-in-use': {
     text: 'Another program holds that address and port for shared memory on this host.',
     fix: 'Stop it, or use another port.',
@@ -226,6 +230,7 @@ const localCodeByStatus: Partial<Record<Status, ReasonCode>> = {
   [Status.ConnectionRefused]: 'local-refused',
   [Status.ConnectionRejected]: 'local-user',
   [Status.PermissionDenied]: 'local-user',
+  [Status.PeerLimit]: 'local-limit',
   [Status.AddressInUse]: 'local-in-use',
   [Status.PinnedLimit]: 'pinned-limit',
   [Status.QueuePairLimit]: 'queue-pair-limit',

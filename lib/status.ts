@@ -37,6 +37,8 @@ export const Status = {
   AddressInUse: 112,
   AddressNotAvailable: 113,
   Canceled: 114,
+  /** The peer has no memory, or no room, for another connection. */
+  PeerLimit: 115,
 
   /** librdmacm.so.1 or libibverbs.so.1 cannot be loaded. */
   LibraryMissing: 200,

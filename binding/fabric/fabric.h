@@ -188,9 +188,8 @@ class Endpoint {
       const Registration& registration) const = 0;
 
   /// Lends up to `count` receive requests beyond receive_requests(), of those that all connections
-  /// share; returns how many. They go back with GiveCredits, or with the end of the endpoint.
+  /// share; returns how many. They go back with the end of the endpoint.
   virtual uint32_t TakeCredits(uint32_t count) = 0;
-  virtual void GiveCredits(uint32_t count) = 0;
 
   /// Ends the traffic at once, in both directions, and lets the peer see a disconnect. The memory
   /// stays. No event but OnReleased follows.
@@ -302,6 +301,9 @@ class Fabric {
   /// that includes the end of the fabric, the memory must not be freed or given to others.
   virtual RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) = 0;
+
+  /// What Endpoint::posts_at_once says of all of its endpoints.
+  [[nodiscard]] virtual bool posts_at_once() const { return false; }
 
   /// Lets go of what has not been needed for some seconds. True while there is something left to
   /// look after, and then it should be called again in a second or so.

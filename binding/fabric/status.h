@@ -29,6 +29,7 @@ enum class Status : int32_t {
   kAddressInUse = 112,
   kAddressNotAvailable = 113,
   kCanceled = 114,
+  kPeerLimit = 115,
 
   kLibraryMissing = 200,
   kLibraryTooOld = 201,

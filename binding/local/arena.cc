@@ -22,8 +22,9 @@ Arena::Arena(std::span<std::byte> memory) : memory_(memory) {
   gaps_[0] = {.bytes = memory.size(), .used = false};
 }
 
-std::span<std::byte> Arena::Allocate(size_t bytes) {
+std::span<std::byte> Arena::Allocate(size_t bytes, bool grows) {
   const size_t needed = WholePages(bytes);
+  if (grows && !MayGrow(needed, memory_.size() - used_bytes_, memory_.size())) return {};
   for (auto it = gaps_.begin(); it != gaps_.end(); ++it) {
     const auto [offset, gap] = *it;
     if (gap.bytes < needed) continue;

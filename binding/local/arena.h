@@ -1,10 +1,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 
 namespace rdma_net::local {
+
+/// Whether a connection that has memory may get so much more of what is `free` of `all`: some is left
+/// for those that are to come, which cannot do without, and the less is left the less one gets.
+[[nodiscard]] constexpr bool MayGrow(uint64_t bytes, uint64_t free, uint64_t all) {
+  constexpr uint64_t kKeptPart = 8;
+  constexpr uint64_t kGrownPart = 64;
+  const uint64_t kept = all / kKeptPart;
+  return free > kept && bytes <= (free - kept) / kGrownPart;
+}
 
 /// Hands out parts of one memory, each a multiple of a page of 4 KiB and page-aligned, zeroed. The
 /// first that fits, so that what is used stays at the beginning.
@@ -14,7 +24,8 @@ class Arena {
   explicit Arena(std::span<std::byte> memory);
 
   /// Empty when there is no room.
-  std::span<std::byte> Allocate(size_t bytes);
+  /// @param grows that it is for a connection that has some already
+  std::span<std::byte> Allocate(size_t bytes, bool grows);
   /// A part that Allocate gave, whole.
   void Free(std::span<std::byte> part);
   [[nodiscard]] size_t used_bytes() const { return used_bytes_; }

@@ -164,9 +164,8 @@ bool Endpoint::OnAccept(std::span<const std::byte> payload) {
 
 void Endpoint::OnReject(Status status) {
   const auto code = static_cast<int32_t>(status);
-  // A connection's status, or that of what the other side has run out of.
   const bool known = code >= static_cast<int32_t>(Status::kConnectionRefused) &&
-                     code <= static_cast<int32_t>(Status::kCanceled);
+                     code <= static_cast<int32_t>(Status::kPeerLimit);
   if (phase_ == Phase::kAsking && status == Status::kConnectionRefused && asked_ < kAsksMax) {
     return StartOver();
   }
@@ -216,6 +215,10 @@ Failure Endpoint::Ring() {
   return {};
 }
 
+bool Endpoint::posts_at_once() const {
+  return fabric_->posts_at_once();
+}
+
 bool Endpoint::TakeRoom() {
   return link_ != nullptr && link_->TakeRoom();
 }
@@ -250,14 +253,21 @@ void Endpoint::OnLinkLost(Failure failure) {
 
 Failure Endpoint::Allocate(size_t bytes, Access access, Region* region) {
   if (access == Access::kSend) {
-    send_memory_.push_back(fabric_->send_pool()->Take(bytes));
-    *region = {.data = send_memory_.back().data(), .bytes = bytes};
+    SendMemory memory = fabric_->send_pool()->Take(bytes);
+    if (memory.data() == nullptr) return {.status = Status::kOutOfMemory};
+    *region = {.data = memory.data(), .bytes = bytes};
+    send_memory_.push_back(std::move(memory));
     return {};
   }
   if (link_ == nullptr) return {.status = Status::kConnectionReset};
-  if (!fabric_->HasMemory(bytes)) return {.status = Status::kPinnedLimit};
-  const std::span<std::byte> memory = link_->Allocate(number_, bytes);
-  if (memory.empty()) return {.status = Status::kPinnedLimit};
+  const bool fits = fabric_->HasMemory(bytes, link_->has_memory(number_));
+  const std::span<std::byte> memory =
+      fits ? link_->Allocate(number_, bytes) : std::span<std::byte>();
+  if (memory.empty()) {
+    // If it is a request that has to be rejected for it, the peer is told so.
+    rejection_ = Status::kPeerLimit;
+    return {.status = Status::kPinnedLimit};
+  }
   *region = {.data = memory.data(), .bytes = memory.size()};
   return {};
 }
@@ -291,8 +301,7 @@ uint32_t Endpoint::TakeCredits(uint32_t count) {
 void Endpoint::Abort() {
   if (std::exchange(quiet_, true) || link_ == nullptr) return;
   if (phase_ == Phase::kRequested) {
-    link_->Say(MessageKind::kReject, peer_number_,
-               static_cast<uint32_t>(Status::kConnectionRejected), {});
+    link_->Say(MessageKind::kReject, peer_number_, static_cast<uint32_t>(rejection_), {});
     link_->DropEnd(number_);
   } else if (phase_ == Phase::kWaiting) {
     link_->DropEnd(number_);

@@ -42,7 +42,7 @@ class Endpoint final : public fabric::Endpoint {
   fabric::Failure Establish() override;
   fabric::Failure Accept(std::span<const std::byte> data) override;
   fabric::Failure Post(const fabric::WriteRequest& request) override;
-  [[nodiscard]] bool posts_at_once() const override { return true; }
+  [[nodiscard]] bool posts_at_once() const override;
   fabric::Failure Ring() override;
   void AwaitSent() override {}
   [[nodiscard]] bool TakeRoom() override;
@@ -59,7 +59,6 @@ class Endpoint final : public fabric::Endpoint {
     return std::nullopt;
   }
   uint32_t TakeCredits(uint32_t count) override;
-  void GiveCredits(uint32_t) override {}
   void Abort() override;
   void Release() override;
   [[nodiscard]] uint32_t send_requests_max() const override;
@@ -112,6 +111,8 @@ class Endpoint final : public fabric::Endpoint {
   uint32_t number_ = 0;
   uint32_t peer_number_ = 0;
   Phase phase_;
+  /// What a request is rejected with.
+  fabric::Status rejection_ = fabric::Status::kConnectionRejected;
   std::vector<std::string> names_;
   uint32_t asked_ = 0;
   bool starting_over_ = false;

@@ -82,7 +82,8 @@ void Link::OnReadable() {
   // What it has said before it went still counts: a queue of messages at most, for it may be gone
   // without having stopped to write them.
   Poll(InboxLayout::kCells);
-  if (!dead()) Kill(open() ? kGone : Failure{.status = Status::kConnectionRejected});
+  // Without a greeting: it is about to end, or the system has no room for it.
+  if (!dead()) Kill(kGone);
 }
 
 void Link::OnGreeting(const Greeting& greeting, FileDescriptor memory, FileDescriptor doorbell) {
@@ -179,7 +180,7 @@ void Link::FreeEnd(uint32_t number) {
 }
 
 std::span<std::byte> Link::Allocate(uint32_t number, size_t bytes) {
-  const std::span<std::byte> part = inbox_.arena().Allocate(bytes);
+  const std::span<std::byte> part = inbox_.arena().Allocate(bytes, has_memory(number));
   if (!part.empty()) ends_[number].memory.push_back(part);
   return part;
 }

@@ -70,6 +70,7 @@ class Link final : public Watched {
   /// The peer will never refer to this end.
   void DropEnd(uint32_t number);
 
+  [[nodiscard]] bool has_memory(uint32_t number) const { return !ends_[number].memory.empty(); }
   /// Memory for the peer to write to; empty when there is none.
   std::span<std::byte> Allocate(uint32_t number, size_t bytes);
   void Free(uint32_t number, const std::byte* data);

@@ -118,7 +118,7 @@ Status Listener::OnRequest(Link* link, uint32_t peer_number, const ConnectionReq
   if (!routes->IsOwn(request.local) || !routes->IsOwn(request.remote)) {
     return Status::kConnectionRejected;
   }
-  if (!fabric_->has_room_for_connection()) return Status::kConnectionRejected;
+  if (!fabric_->has_room_for_connection()) return Status::kPeerLimit;
   auto endpoint = std::make_unique<Endpoint>(fabric_, link, peer_number, request, ipv6_);
   events_->OnRequest(std::move(endpoint), request.data);
   return Status::kOk;

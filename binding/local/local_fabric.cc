@@ -62,7 +62,7 @@ LocalFabric::LocalFabric(const Options& options)
 LocalFabric::~LocalFabric() = default;
 
 bool LocalFabric::Trusts(uid_t user) const {
-  return user != static_cast<uid_t>(-1) && (user == geteuid() || user == 0);
+  return user != static_cast<uid_t>(-1) && user == geteuid();
 }
 
 // Connecting.
@@ -175,10 +175,11 @@ uint16_t LocalFabric::TakePort() {
   return 0;
 }
 
-bool LocalFabric::HasMemory(size_t bytes) const {
-  uint64_t used = bytes;
+bool LocalFabric::HasMemory(size_t bytes, bool grows) const {
+  const uint64_t all = options_.memory_bytes_max;
+  uint64_t used = 0;
   for (const auto& link : links_) used += link->used_bytes();
-  return used <= options_.memory_bytes_max;
+  return grows ? MayGrow(bytes, all - used, all) : bytes <= all - used;
 }
 
 fabric::RegistrationRef LocalFabric::Register(std::span<const std::byte>,

@@ -22,7 +22,7 @@ namespace rdma_net::local {
 /// Connections between programs of one host, in one network namespace, through memory that they
 /// share.
 ///
-/// A program takes part in those of its own user, and in those of root (SO_PEERCRED of unix(7),
+/// A program takes part in those of its own user, root like any other (SO_PEERCRED of unix(7),
 /// checked on both sides). What arrives is copied out of the shared memory before the program sees
 /// it, so that a peer cannot change it afterwards; everything else that a peer writes there is
 /// looked at once, and checked.
@@ -57,6 +57,7 @@ class LocalFabric final : public fabric::Fabric {
                                            fabric::Failure* failure) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) override;
+  [[nodiscard]] bool posts_at_once() const override { return true; }
   bool Tidy() override;
   [[nodiscard]] uint64_t now_ms() const override { return system::NowMs(); }
   [[nodiscard]] bool open() const override { return true; }
@@ -88,7 +89,9 @@ class LocalFabric final : public fabric::Fabric {
   [[nodiscard]] bool has_room_for_connection() const {
     return connections_ < options_.connections_max;
   }
-  [[nodiscard]] bool HasMemory(size_t bytes) const;
+  /// Whether a connection can have so many bytes.
+  /// @param grows that has some already
+  [[nodiscard]] bool HasMemory(size_t bytes, bool grows) const;
   [[nodiscard]] Routes* routes() { return &routes_; }
   [[nodiscard]] SendPool* send_pool() { return &send_pool_; }
   void AddConnection() { connections_++; }

@@ -216,8 +216,7 @@ Napi::Value OpenError(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), Self(info)->open_error());
 }
 
-/// @param copies_writes whether the fabric copies what it sends in any case
-Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_writes) {
+Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   Napi::Object object = Napi::Object::New(env);
   const auto add = [&]<auto kFunction>(const char* name) {
     object[name] = Napi::Function::New<kFunction>(env, name, transport);
@@ -250,7 +249,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport, bool copies_wr
   add.operator()<IsOpen>("isOpen");
   add.operator()<OpenError>("openError");
   object["events"] = transport->events();
-  object["copiesWrites"] = Napi::Boolean::New(env, copies_writes);
+  object["copiesWrites"] = Napi::Boolean::New(env, transport->copies_writes());
   return object;
 }
 
@@ -367,7 +366,7 @@ Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
   Transport* transport = Transport::Create(env, std::move(fabric), options.stream, options.pump,
                                            info[1].As<Napi::Function>());
   if (transport == nullptr) return env.Undefined();
-  return TransportObject(env, transport, local);
+  return TransportObject(env, transport);
 }
 
 Status ProbeVerbs() {

@@ -66,6 +66,8 @@ class Transport final : public stream::ConnectionObserver {
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;
   /// The same, also while it waits to be released.
   [[nodiscard]] stream::Connection* known_connection(uint32_t id) const;
+  /// Whether what is sent is copied in any case.
+  [[nodiscard]] bool copies_writes() const { return fabric_->posts_at_once(); }
   [[nodiscard]] bool open() const { return fabric_->open(); }
   [[nodiscard]] std::string open_error() const { return fabric_->open_error(); }
 

@@ -345,14 +345,6 @@ uint32_t SimEndpoint::TakeCredits(uint32_t count) {
   return taken;
 }
 
-void SimEndpoint::GiveCredits(uint32_t count) {
-  if (count > borrowed_) return fabric_->Error("credits were given back that were not taken");
-  fabric_->shared_receives_ += count;
-  borrowed_ -= count;
-  receives_ -= count;
-  UpdateBoth();
-}
-
 uint32_t SimEndpoint::send_requests_max() const {
   return fabric_->options_.send_requests;
 }

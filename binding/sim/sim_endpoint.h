@@ -50,7 +50,6 @@ class SimEndpoint final : public fabric::Endpoint {
   [[nodiscard]] std::optional<uint32_t> LocalKey(
       const fabric::Registration& registration) const override;
   uint32_t TakeCredits(uint32_t count) override;
-  void GiveCredits(uint32_t count) override;
   void Abort() override;
   void Release() override;
 

@@ -46,8 +46,8 @@ bool Outbox::Revoke(fabric::Slab* slab, Kind kind) {
 
 bool Outbox::Ring() {
   if (!std::exchange(rings_, false)) return true;
-  failure_ = endpoint_->Ring();
-  return failure_.ok();
+  if (const fabric::Failure failure = endpoint_->Ring(); !failure.ok()) failure_ = failure;
+  return !failed();
 }
 
 void Outbox::AwaitSent() {

@@ -75,6 +75,7 @@ class Outbox {
   Sent OnSent(uint64_t token);
 
   [[nodiscard]] const fabric::Failure& failure() const { return failure_; }
+  [[nodiscard]] bool failed() const { return !failure_.ok(); }
 
  private:
   bool Note(const fabric::Failure& failure);

@@ -68,8 +68,8 @@ size_t Sender::WriteAtOnce(std::span<const std::byte> source) {
   corked_ = false;
   if (!Pump() || queue_.waiting_bytes() > 0) return 0;
   queue_.Lend(source);
-  // The bytes count as posted; the next Pump tells that they were not.
-  failed_ = !Pump();
+  // If it fails the bytes count as posted, and the next Pump tells that they were not.
+  Pump();
   const size_t taken = source.size() - queue_.TakeBack();
   counters_->bytes_sent_in_place += taken;
   return taken;
@@ -99,7 +99,7 @@ Violation Sender::OnUpdate(uint32_t value, uint32_t written, std::span<std::byte
 }
 
 bool Sender::Pump() {
-  if (failed_) return false;
+  if (outbox_->failed()) return false;
   for (;;) {
     counters_->bytes_sent_copied += queue_.Fill();
     if (queue_.waiting_bytes() == 0 || !outbox_->has_data_room()) return true;

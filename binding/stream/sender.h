@@ -98,8 +98,6 @@ class Sender {
   bool corked_ = false;
   bool writer_waits_ = false;
   bool stalled_ = false;
-  /// Posting has failed: the endpoint is of no use any more.
-  bool failed_ = false;
 };
 
 }  // namespace rdma_net::stream

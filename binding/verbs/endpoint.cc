@@ -20,14 +20,14 @@ using fabric::Status;
 namespace {
 
 constexpr int kResolveTimeoutMs = 5000;
-/// Both sides ask for all the patience that the fields can say.
+/// Whoever finds no receive is to wait for as long as it takes: 7 stands for that.
 rdma_conn_param ConnectionParameters(std::span<const std::byte> data, size_t bytes_max,
                                      const QueuePair& queue_pair) {
   rdma_conn_param parameters{};
   parameters.private_data = data.data();
   parameters.private_data_len = static_cast<uint8_t>(std::min(data.size(), bytes_max));
   parameters.flow_control = 1;
-  parameters.retry_count = 7;
+  parameters.retry_count = kRetries;
   parameters.rnr_retry_count = 7;
   parameters.srq = 1;
   parameters.qp_num = queue_pair.number();
@@ -277,7 +277,7 @@ void Endpoint::Destroy() {
 void Endpoint::FinishDestroy() {
   for (auto& block : send_memory_) device_->GiveSendMemory(std::move(block));
   if (queue_pair_ != nullptr) queue_pair_->FinishDestroy();
-  GiveCredits(credits_taken_);
+  if (credits_taken_ > 0) group_->GiveReceives(std::exchange(credits_taken_, 0));
   EndAwaiting();
   if (group_ != nullptr) group_->GivePlace();
   if (device_ != nullptr) device_->ShrinkWhenIdle();

@@ -86,7 +86,6 @@ class Endpoint final : public fabric::Endpoint {
   [[nodiscard]] std::optional<uint32_t> LocalKey(
       const fabric::Registration& registration) const override;
   uint32_t TakeCredits(uint32_t count) override;
-  void GiveCredits(uint32_t count) override;
   void Abort() override;
   void Release() override;
   /// As Release, without waiting for the peer's answer to the disconnect.

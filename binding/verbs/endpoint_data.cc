@@ -109,11 +109,4 @@ uint32_t Endpoint::TakeCredits(uint32_t count) {
   return taken;
 }
 
-void Endpoint::GiveCredits(uint32_t count) {
-  const uint32_t given = std::min(count, credits_taken_);
-  if (given == 0) return;
-  credits_taken_ -= given;
-  group_->GiveReceives(given);
-}
-
 }  // namespace rdma_net::verbs

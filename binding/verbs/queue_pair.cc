@@ -26,10 +26,6 @@ constexpr uint8_t kReceiverNotReadyTimer = 12;
 /// 1 s in the encoding of IBTA 11.2.5.2, for a path that does not say how long an answer takes;
 /// 0 would be for ever.
 constexpr uint8_t kAnswerTimer = 18;
-/// How often a request that nobody answers is repeated. The highest number that can be said, 7, is
-/// taken by rxe as for ever (rxe_completer of its rxe_comp.c), and a host that vanished would never
-/// be missed.
-constexpr uint8_t kRetries = 6;
 
 }  // namespace
 
@@ -81,6 +77,7 @@ Failure QueuePair::Modify(rdma_cm_id* id, ibv_qp_state state) {
   }
   if (state == IBV_QPS_RTS) {
     if (attributes.timeout == 0) attributes.timeout = kAnswerTimer;
+    // Other programs ask for more.
     attributes.retry_cnt = std::min(attributes.retry_cnt, kRetries);
   }
   if (const int error = library_->modify_qp(queue_pair_, &attributes, mask); error != 0) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -12,6 +13,11 @@ namespace rdma_net::verbs {
 
 class Device;
 class QueueGroup;
+
+/// How often a request that nobody answers is repeated. The highest number that can be said, 7, is
+/// taken by rxe as for ever (rxe_completer of its rxe_comp.c), and a host that vanished would never
+/// be missed.
+inline constexpr uint8_t kRetries = 6;
 
 /// A queue pair, and the slabs that its peer may write to.
 class QueuePair {

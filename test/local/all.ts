@@ -12,6 +12,7 @@ import { fallbackTests } from '../rdma/fallback';
 import { runGroups } from '../rdma/groups';
 import { httpTests } from '../rdma/http';
 import { inPlaceTests } from '../rdma/in-place';
+import { limitsTests } from '../rdma/limits';
 import { loopDelayTests } from '../rdma/loop-delay';
 import { here } from '../rdma/place';
 import { raceTests } from '../rdma/races';
@@ -45,6 +46,7 @@ const groups: Record<string, () => void> = {
   'in-place': () => inPlaceTests(place),
   'loop-delay': () => loopDelayTests(place),
   environments: () => environmentTests(place),
+  limits: onlyLocal(() => limitsTests(place)),
   fallback: onlyLocal(() => fallbackTests(place)),
   races: onlyLocal(() => raceTests(place)),
   crowd: () => crowdTests(place),

@@ -53,6 +53,8 @@ class Crowd final : public stream::ConnectionObserver, public fabric::ListenerEv
   [[nodiscard]] uint32_t echoed() const { return echoed_; }
   [[nodiscard]] uint32_t closed() const { return closed_; }
   [[nodiscard]] uint32_t failed() const { return failed_; }
+  /// Of the last that failed.
+  [[nodiscard]] fabric::Status failure() const { return failure_; }
 
   void OnNews(Connection* connection) override { news_.push_back(connection); }
   [[nodiscard]] uint64_t now_ms() const override { return fabric_->now_ms(); }
@@ -76,7 +78,10 @@ class Crowd final : public stream::ConnectionObserver, public fabric::ListenerEv
     Member& member = members_[connection->id()];
     const bool client = connection->id() < clients_;
     const uint32_t news = connection->TakeNews();
-    if ((news & (stream::kNewsFailed | stream::kNewsConnectFailed)) != 0) failed_++;
+    if ((news & (stream::kNewsFailed | stream::kNewsConnectFailed)) != 0) {
+      failed_++;
+      failure_ = connection->failure().status;
+    }
     if ((news & stream::kNewsClosed) != 0) closed_++;
     if ((news & stream::kNewsResponse) != 0 && connection->Establish().ok()) {
       open_++;
@@ -109,6 +114,7 @@ class Crowd final : public stream::ConnectionObserver, public fabric::ListenerEv
   uint32_t echoed_ = 0;
   uint32_t closed_ = 0;
   uint32_t failed_ = 0;
+  fabric::Status failure_ = fabric::Status::kOk;
 };
 
 }  // namespace simulation

@@ -125,7 +125,6 @@ class PlantedEndpoint final : public fabric::Endpoint, public fabric::EndpointEv
     return inner_->LocalKey(registration);
   }
   uint32_t TakeCredits(uint32_t count) override { return inner_->TakeCredits(count); }
-  void GiveCredits(uint32_t count) override { inner_->GiveCredits(count); }
   void Abort() override;
   void Release() override;
   [[nodiscard]] uint32_t send_requests_max() const override { return inner_->send_requests_max(); }

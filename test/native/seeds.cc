@@ -36,14 +36,19 @@ uint64_t Environment(const char* name, uint64_t by_default) {
 
 }  // namespace
 
-uint64_t Count() {
-  return std::getenv("SEED") != nullptr ? 1 : Environment("SEEDS", kByDefault);
+bool replays() {
+  return std::getenv("SEED") != nullptr;
 }
 
-void Run(tap::Test& t, uint64_t divisor, const std::function<std::string(uint64_t)>& body) {
+uint64_t Count() {
+  return replays() ? 1 : Environment("SEEDS", kByDefault);
+}
+
+void Run(tap::Test& t, uint64_t divisor, const std::function<std::string(uint64_t)>& body,
+         uint64_t count_min) {
   std::signal(SIGABRT, OnAbort);
   const uint64_t first = Environment("SEED", 1);
-  const uint64_t count = std::max<uint64_t>(Count() / divisor, 1);
+  const uint64_t count = replays() ? 1 : std::max(Count() / divisor, count_min);
   for (uint64_t seed = first; seed < first + count; seed++) {
     current = seed;
     const std::string wrong = body(seed);

@@ -12,6 +12,9 @@ namespace {
 using simulation::Simulation;
 using simulation::Trouble;
 
+/// With so many seeds the share of what is read in place is the same for all.
+constexpr uint64_t kSeedsOfShare = 100;
+
 std::string RunOne(uint64_t seed, const Trouble& trouble) {
   Simulation simulation(seed, trouble);
   return simulation.Run();
@@ -34,14 +37,16 @@ TEST("simulation: when the device is taken away, all connections fail and nothin
 TEST("simulation: a good part of what arrives is read in place") {
   uint64_t received = 0;
   uint64_t in_place = 0;
-  seeds::Run(t, 100, [&](uint64_t seed) {
+  const auto count = [&](uint64_t seed) {
     Simulation simulation(seed, {});
     std::string wrong = simulation.Run();
     received += simulation.received();
     in_place += simulation.received_in_place();
     return wrong;
-  });
-  CHECK(in_place > received / 20);
+  };
+  // One seed, or a few, may do without.
+  seeds::Run(t, 100, count, kSeedsOfShare);
+  CHECK(seeds::replays() || in_place > received / 20);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ const groups: Record<string, () => void> = {
   scale: scaleTests,
   keepalive: keepaliveTests,
   'loop-delay': () => loopDelayTests(lab),
-  limits: limitsTests,
+  limits: () => limitsTests(lab),
   status: () => statusTests(lab),
   environments: () => environmentTests(lab),
   hostile: hostileTests,

@@ -108,7 +108,7 @@ export function deviceLossTests(): void {
       await addDevice(t, 'rxe0', 'veth0');
       // The listener of the server went with the device.
       const other = await start(t);
-      pair.client.tell(`await-rdma ${ADDRESS} ${other.port} ${ATTEMPTS_MAX}`);
+      pair.client.tell(`await ${ADDRESS} ${other.port} ${ATTEMPTS_MAX}`);
       t.match(await pair.client.says('awaited'), { transport: 'rdma' });
       pair.client.tell('echo');
       t.match(await pair.client.says('echoed', 1), { right: 1 });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { isLoopback, isUnspecified, unmapped } from '../../lib/address';
+import { theBinding } from '../../lib/binding';
 import { copyEndpoint } from '../../lib/endpoint';
 import {
   ConfigurationError,
@@ -98,6 +99,35 @@ t.test('a mistake is an error that names what was found and what was expected', 
   for (const [mistake, message] of mistakes) {
     t.throws(mistake, new ConfigurationError(message));
   }
+  t.end();
+});
+
+t.test('the addon takes the least and the most that each number may be', (t) => {
+  const given = [
+    'receiveBufferBytes',
+    'sendBufferBytes',
+    'pinnedBytesMax',
+    'queuePairsMax',
+    'spinMicroseconds',
+  ] as const;
+  const before = { ...settings, rules: [] };
+  for (const name of given) {
+    let message = '';
+    try {
+      changeSettings({ [name]: -1 });
+    } catch (error) {
+      message = String(error);
+    }
+    const [, least, most] = /from (\d+) to (\d+)$/.exec(message) ?? [];
+    for (const value of [Number(least), Number(most)]) {
+      changeSettings({ [name]: value });
+      const make = (): unknown =>
+        theBinding()?.createTransport('local', () => false, { [name]: value });
+      t.ok(make(), `${name}: ${value}`);
+    }
+    t.throws(() => changeSettings({ [name]: Number(most) + 1 }), { name: 'ConfigurationError' });
+  }
+  changeSettings(before);
   t.end();
 });
 

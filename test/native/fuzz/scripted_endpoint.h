@@ -87,7 +87,6 @@ class ScriptedEndpoint final : public fabric::Endpoint {
     return device_->memory.LocalKey(registration);
   }
   uint32_t TakeCredits(uint32_t count) override { return count / 2; }
-  void GiveCredits(uint32_t) override {}
   void Abort() override;
   void Release() override;
   [[nodiscard]] uint32_t send_requests_max() const override { return kSendRequests; }

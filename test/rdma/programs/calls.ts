@@ -3,7 +3,7 @@
  *
  *     open ADDRESS PORT [COUNT]    that many more
  *     fill ADDRESS PORT MAX        until one is on TCP, MAX at most
- *     await-rdma ADDRESS PORT MAX  until one is on RDMA, MAX at most; keeps only that one
+ *     await ADDRESS PORT MAX       until one is not on TCP, MAX at most; keeps only that one
  *     echo [BYTES]                 all of them at once, each with bytes of its own
  *     close INDEX                  one of them; those behind it move up
  *     forget                       those that have failed
@@ -72,18 +72,18 @@ async function fill(address: string, port: number, max: number): Promise<void> {
   for (let count = 1; count <= max; count++) {
     const socket = await connect(address, port);
     sockets.push(socket);
-    if (socket.transport === 'rdma') continue;
+    if (socket.transport !== 'tcp') continue;
     say('filled', { count, ...describe(socket) });
     return;
   }
   say('filled', { count: max });
 }
 
-async function awaitRdma(address: string, port: number, max: number): Promise<void> {
+async function awaitOther(address: string, port: number, max: number): Promise<void> {
   const reasons = new Set<unknown>();
   for (let attempts = 1; attempts <= max; attempts++) {
     const socket = await connect(address, port);
-    if (socket.transport === 'rdma') {
+    if (socket.transport !== 'tcp') {
       sockets.push(socket);
       say('awaited', { attempts, transport: socket.transport, reasons: [...reasons] });
       return;
@@ -111,7 +111,7 @@ async function obey(command: string): Promise<void> {
   const [verb, first = '', port, count = '1'] = command.split(' ');
   if (verb === 'open') await open(first, Number(port), Number(count));
   else if (verb === 'fill') await fill(first, Number(port), Number(count));
-  else if (verb === 'await-rdma') await awaitRdma(first, Number(port), Number(count));
+  else if (verb === 'await') await awaitOther(first, Number(port), Number(count));
   else if (verb === 'echo') await echoAll(first === '' ? ECHO_BYTES : Number(first));
   else if (verb === 'forget') sockets.splice(0, sockets.length, ...sockets.filter(isAlive));
   else if (verb === 'stats') say('stats', { stats: stats() });
