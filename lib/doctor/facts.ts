@@ -166,11 +166,31 @@ export interface TrialFacts {
   mtu: number | undefined;
 }
 
+/** A program that runs. */
+export interface ProcessFacts {
+  pid: number;
+  /** As the kernel calls it. */
+  program: string;
+  userId: number;
+}
+
+/** A name of shared memory that somebody has taken to whom it does not belong. */
+export interface LocalNameFacts {
+  /** In the abstract namespace of Unix-domain sockets. */
+  name: string;
+  port: number;
+  /** Who has it; undefined where this user cannot see that. */
+  holder: ProcessFacts | undefined;
+  /** Who listens at that port over TCP; undefined where nobody does. */
+  server: ProcessFacts | undefined;
+}
+
 /** Everything. */
 export interface Facts {
   system: SystemFacts;
   program: ProgramFacts;
   local: TrialFacts | undefined;
+  takenNames: LocalNameFacts[];
   libraries: LibraryFacts[];
   modules: ModuleFacts[];
   /** Whether the kernel could load rdma_rxe: software RDMA. */

@@ -22,6 +22,7 @@ import {
   hasSoftwareRdma,
 } from './host';
 import { findLibraries, loadLibrary } from './libraries';
+import { findTakenNames } from './local-names';
 import { findAddresses, findDefaultNetdev, findNetdevs } from './networks';
 import { tryConnecting, tryOpening } from './trial';
 
@@ -139,6 +140,7 @@ export async function gatherFacts(files = new Files()): Promise<Facts> {
     system,
     program,
     local,
+    takenNames: program.localWanted ? findTakenNames(files, system.userId) : [],
     libraries,
     modules: findModules(files),
     hasSoftwareRdma: hasSoftwareRdma(files),

@@ -1,8 +1,11 @@
 /** What the doctor makes of Node, of the addon, and of what was asked for. */
 
-import { notApplicable, ok, problemOf, warning, type Check } from './check';
-import type { Facts } from './facts';
+import { asRoot, notApplicable, ok, problemOf, warning, type Check } from './check';
+import type { Facts, LocalNameFacts, ProcessFacts } from './facts';
 import { reasonFor } from '../reasons';
+
+/** Ports that are told of one by one. */
+const PORTS_MAX = 4;
 
 export function checkProgram(facts: Facts): Check[] {
   return [
@@ -11,6 +14,7 @@ export function checkProgram(facts: Facts): Check[] {
     ...checkMode(facts),
     ...checkAddon(facts),
     checkLocal(facts),
+    ...checkTakenNames(facts),
   ];
 }
 
@@ -84,6 +88,47 @@ function checkLocal({ program, local }: Facts): Check {
 function localRemedies(detail: string): string[] {
   if (/EMFILE|ENFILE|descriptor/.test(detail)) return ['raise the limit of open files: ulimit -n'];
   return ['let the process use abstract Unix sockets and memfd_create (seccomp may refuse them)'];
+}
+
+function describeProcess({ program, pid, userId }: ProcessFacts): string {
+  return `${program} (process ${pid}, user ${userId})`;
+}
+
+function checkTakenNames({ system, takenNames }: Facts): Check[] {
+  const ports = [...new Set(takenNames.map(({ port }) => port))];
+  const checks = ports.slice(0, PORTS_MAX).map((port) =>
+    checkTakenPort(
+      system,
+      port,
+      takenNames.filter((one) => one.port === port),
+    ),
+  );
+  const left = ports.length - checks.length;
+  if (left === 0) return checks;
+  const text = `The names of ${left} more ports for shared memory are taken.`;
+  return [...checks, warning('local-names', text, ['as above; --json has all of them'])];
+}
+
+function checkTakenPort(
+  system: Facts['system'],
+  port: number,
+  names: readonly LocalNameFacts[],
+): Check {
+  const servers = names.flatMap(({ server }) => server ?? []);
+  const of =
+    servers[0] === undefined ? 'at which nobody listens' : `of ${describeProcess(servers[0])}`;
+  const all = names.flatMap(({ holder }) => holder ?? []);
+  const holders = [...new Map(all.map((holder) => [holder.pid, holder])).values()];
+  const who = holders.map(describeProcess).join(', ');
+  const text =
+    `The names of port ${port} for shared memory, ${of}, are held by ` +
+    `${who === '' ? 'a program that this user cannot see' : who}: connections to it go to TCP.`;
+  const stop = holders.map(({ pid }) => pid).join(' ');
+  const find = asRoot(system, `ss -xlp | grep rdma-net/2/${port}/`);
+  return warning('local-names', text, [
+    stop === '' ? `find who it is: ${find}` : asRoot(system, `kill ${stop}`),
+    'then start the server again; or let it have another port',
+  ]);
 }
 
 /** As `0.31 ms`. */

@@ -1,7 +1,8 @@
 /** Programs of other users: not trusted with anything, and TCP is there for them. */
+import path from 'node:path';
 import t, { type Test } from 'tap';
 import type { Place } from '../rdma/place';
-import { Child, run } from '../rdma/program';
+import { Child, root, run } from '../rdma/program';
 import { LocalProgram } from './local-program';
 
 /** Of nobody, by convention. */
@@ -47,7 +48,12 @@ function obstacle(): string | undefined {
 }
 
 /** Both prefer shared memory, and one of them belongs to another user. */
-async function meet(t: Test, place: Place, other: 'server' | 'client' | 'both'): Promise<unknown> {
+async function meet(
+  t: Test,
+  place: Place,
+  other: 'server' | 'client' | 'both',
+  meanwhile = (): Promise<void> => Promise.resolve(),
+): Promise<unknown> {
   const env = { RDMA_NET: 'prefer' };
   // What the test runner has every child load would write where another user may not.
   const wrapper = ['env', '--unset=NODE_OPTIONS'];
@@ -60,9 +66,22 @@ async function meet(t: Test, place: Place, other: 'server' | 'client' | 'both'):
   const client = new LocalProgram('caller', { env, wrapper, args: argsOf('client') });
   client.tell(`call ${place.address} ${listening.port as number}`);
   const called = await client.says('called');
+  await meanwhile();
   for (const program of [client, server]) t.match(await program.end(), { code: 0, stderr: '' });
   t.equal(server.all('accepted').length, 1);
   return called;
+}
+
+interface TakenNames {
+  checks: { id: string; state: string; text: string; fix?: string[] }[];
+}
+
+/** What doctor says of names that the wrong program has. */
+async function namesTaken(): Promise<TakenNames['checks']> {
+  const cli = path.join(root, 'dist', 'lib', 'cli.js');
+  const { output } = await run(process.execPath, [cli, 'doctor', '--json']);
+  const { checks } = JSON.parse(output) as TakenNames;
+  return checks.filter(({ id }) => id === 'local-names');
 }
 
 async function hasPython(): Promise<boolean> {
@@ -86,7 +105,9 @@ export function userTests(place: Place): void {
     'a server of another user is reached over TCP, and why is said',
     options,
     async (t) => {
-      const called = await meet(t, place, 'server');
+      const called = await meet(t, place, 'server', async () => {
+        t.same(await namesTaken(), [], 'its names are its own');
+      });
       t.match(called, { transport: 'tcp', reason: 'local-user', server: { transport: 'tcp' } });
     },
   );
@@ -115,12 +136,24 @@ export function userTests(place: Place): void {
         reason: 'local-user',
         server: { transport: 'tcp' },
       });
+      const found = {
+        id: 'local-names',
+        state: 'warning',
+        fix: [`kill ${thief.pid}`, /another port/],
+      };
+      const seen = new RegExp(
+        `of node \\(process ${server.pid}, .*process ${thief.pid}, user 65534`,
+      );
+      t.match(await namesTaken(), [{ ...found, text: seen }]);
       // Nor does one listen there.
       server.tell('close');
       await server.says('closed');
       const late = new LocalProgram('caller', { env });
       late.tell(`listen ${JSON.stringify({ port, host: address })}`);
       t.match(await late.says('listening'), { transport: 'tcp', reason: 'local-in-use' });
+      late.tell('close');
+      await late.says('closed');
+      t.match(await namesTaken(), [{ ...found, text: /at which nobody listens/ }]);
       thief.tell('what were you given?');
       t.match(await thief.says('given'), { bytes: 0 });
       for (const program of [client, late, server, thief]) {

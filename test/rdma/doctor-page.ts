@@ -2,6 +2,8 @@
  * Writes docs/doctor.md: what `rdma-net doctor` says of the lab's guest, as it is and with each fault.
  *
  *     npm run --silent lab -- run --cpus 2 node dist/test/rdma/doctor-page.js > docs/doctor.md
+ *
+ * With a part of its title as an argument it shows one fault only.
  */
 import { examine, shell } from './examine';
 import { faults, prepareGuest, type Fault } from './faults';
@@ -28,6 +30,7 @@ as the user, in the container and with the environment of the program that it is
 | \`mode\`, \`rule\` | What the environment asks for. |
 | \`addon\`, \`addon-verbs\` | Whether the addon loads, and was built with RDMA. |
 | \`local\` | A message of this process to itself over shared memory. |
+| \`local-names\` | Whether the names of ports for shared memory are held by other users than the servers at these ports. |
 | \`library\` | librdmacm and libibverbs: found, loaded, version, functions. |
 | \`modules\` | ib_core, ib_uverbs, rdma_cm and rdma_ucm of the kernel. |
 | \`device-files\` | Whether this user may open the files of /dev/infiniband. |
@@ -80,7 +83,8 @@ async function main(): Promise<void> {
   print('\n## Nothing is wrong');
   const { code, output } = await examine({});
   printExample(['npx rdma-net doctor'], output, code);
-  for (const fault of faults()) {
+  const [part = ''] = process.argv.slice(2);
+  for (const fault of faults().filter(({ title }) => title.includes(part))) {
     const trouble = await shell(fault.make ?? []);
     const examination = await examine(fault, '--problems');
     const left = await shell(fault.heal ?? []);

@@ -92,6 +92,12 @@ export async function prepareGuest(): Promise<void> {
   writeFileSync(path.join(oldLibraries, 'librdmacm.so.1'), older, 'latin1');
 }
 
+/** Takes the names of a port before a server does. Perl is on all systems of Debian. */
+const SQUATTER = [
+  'for $type (SOCK_SEQPACKET, SOCK_DGRAM) { socket($type, AF_UNIX, $type, 0)',
+  'bind($type, pack_sockaddr_un("\\0rdma-net/2/7471/any4")) } sleep',
+].join('; ');
+
 /** In an order in which none leaves anything for the next. */
 export function faults(): Fault[] {
   return [
@@ -125,6 +131,18 @@ function programFaults(): Fault[] {
       found: ['permission-model'],
       says: /Fix: start node without --permission/,
       status: 1,
+    },
+    {
+      title: 'Another user has taken the names of a port for shared memory',
+      pageOnly: true,
+      make: [
+        `${asNobody.join(' ')} perl -MSocket -e '${SQUATTER}' > /dev/null 2>&1 & echo $! > /tmp/squatter`,
+        'until grep -q rdma-net/2/7471/ /proc/net/unix; do sleep 0.1; done',
+      ],
+      heal: ['kill $(cat /tmp/squatter)'],
+      found: ['local-names'],
+      says: /port 7471 for shared memory, at which nobody listens,.*user 65534.*Fix: kill \d+ Fix:/,
+      status: 0,
     },
     {
       title: 'The addon has not been built',

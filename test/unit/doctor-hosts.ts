@@ -159,6 +159,7 @@ export function healthyFacts(): Facts {
       addon: { loaded: true, hasVerbs: true, file: '/addon.node', error: '' },
     },
     local: { address: '127.0.0.1', ...trial, mtu: undefined },
+    takenNames: [],
     libraries: ['librdmacm.so.1', 'libibverbs.so.1'].map((name) => ({
       name,
       file: `/lib/${name}`,

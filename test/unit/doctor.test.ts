@@ -10,6 +10,7 @@ import { gidOf, showGid } from '../../lib/machine/gids';
 import { rulesAgainstRoce } from '../../lib/doctor/filters';
 import { findAdapters, findMemoryLock } from '../../lib/doctor/host';
 import { findLibraries } from '../../lib/doctor/libraries';
+import { findTakenNames } from '../../lib/doctor/local-names';
 import { findAddresses, findNetdevs } from '../../lib/doctor/networks';
 import { onlyProblems, printDiagnosis } from '../../lib/doctor/print';
 import { reasonFor } from '../../lib/reasons';
@@ -318,5 +319,65 @@ t.test('lines are broken between words, and those of remedies are not', (t) => {
   );
   const coloured = printDiagnosis(diagnose(facts), 80, (tone, text) => `<${tone}>${text}`);
   t.ok(coloured.some((line) => line.startsWith('<bad>FAIL  memory-lock')));
+  t.end();
+});
+
+t.test('names of shared memory are taken if the server of the port has them not', (t) => {
+  const process = (user: number, ...inodes: number[]): Tree => ({
+    comm: 'node\n',
+    status: `Name:\tnode\nUid:\t${user}\t${user}\t${user}\t${user}\n`,
+    fd: Object.fromEntries(
+      inodes.map((inode) => [inode, t.fixture('symlink', `socket:[${inode}]`)]),
+    ),
+  });
+  const name = (inode: number, text: string, type = '0005', state = '01'): string =>
+    `0: 00000002 00000000 00010000 ${type} ${state} ${inode} @${text}\n`;
+  const tcp = (inode: number, port: number, state = '0A'): string =>
+    ` 0: 0100007F:${port.toString(16).toUpperCase()} 0:0 ${state} 0:0 00:0 0 0 0 ${inode} 1\n`;
+  const files = treeOf(t, {
+    proc: {
+      net: {
+        unix: [
+          'Num RefCount Protocol Flags Type St Inode Path\n',
+          name(10, 'rdma-net/2/8000/any4') + name(11, 'rdma-net/2/8000/any4', '0002'),
+          name(20, 'rdma-net/2/8001/127.0.0.1') + name(21, 'rdma-net/2/8001/::1', '0002'),
+          name(30, 'rdma-net/2/8002/any4') + name(31, 'rdma-net/2/8003/any4'),
+          name(32, 'rdma-net/2/8004/any4') + name(40, 'rdma-net/2/8005/any4/roll'),
+          // Of a connection that a server which has ended had accepted.
+          name(50, 'rdma-net/2/8006/any4', '0005', '03'),
+          // Of another version, a stream, padded, and without anything to do with it.
+          name(90, 'rdma-net/1/8000/any4') + name(91, 'rdma-net/2/8000/any4', '0001'),
+          name(92, 'rdma-net/2/8000/any4@@@') + name(93, '/run/systemd/notify'),
+        ].join(''),
+        tcp: `head\n${tcp(12, 8000)}${tcp(22, 8001)}${tcp(33, 8002, '01')}${tcp(34, 8004)}`,
+        tcp6: `head\n${tcp(41, 8005)}`,
+      },
+      1: process(1000, 10, 11, 12),
+      2: process(1000, 22),
+      3: process(65534, 20),
+      4: process(1000, 31),
+      // A cluster: the primary has the port, and a worker the names.
+      5: process(1000, 41),
+      6: process(1000, 40),
+      self: {},
+    },
+  });
+  const server = { pid: 2, program: 'node', userId: 1000 };
+  const holder = { pid: 3, program: 'node', userId: 65534 };
+  const takenNames = findTakenNames(files, 1000);
+  t.same(takenNames, [
+    { name: 'rdma-net/2/8001/127.0.0.1', port: 8001, holder, server },
+    { name: 'rdma-net/2/8001/::1', port: 8001, holder: undefined, server },
+    { name: 'rdma-net/2/8002/any4', port: 8002, holder: undefined, server: undefined },
+  ]);
+  t.match(troubleIn({ ...healthyFacts(), takenNames }), [
+    {
+      id: 'local-names',
+      text: /8001.* of node \(process 2.*held by node \(process 3, user 65534\)/,
+    },
+    { id: 'local-names', text: /8002.* nobody .* cannot see/, fix: [/sudo ss .*\/8002\//] },
+  ]);
+  const [kill] = troubleIn({ ...healthyFacts(), takenNames })[0]?.fix ?? [];
+  t.equal(kill, 'sudo kill 3');
   t.end();
 });
