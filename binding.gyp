@@ -30,6 +30,7 @@
             'binding/napi/keepalives.cc',
             'binding/napi/module.cc',
             'binding/napi/objects.cc',
+            'binding/napi/options.cc',
             'binding/napi/registrations.cc',
             'binding/napi/transport.cc',
             'binding/napi/transport_reports.cc',

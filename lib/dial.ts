@@ -53,6 +53,18 @@ interface Obstacle {
   readonly handshake?: Handshake | undefined;
 }
 
+/** Why no transport could even be tried, where that holds for other sockets too. */
+export interface CommonOutcome {
+  readonly reason: Reason;
+  /** Whether it came out that nobody of this host listens there, which may change at any time. */
+  readonly refusedHere: boolean;
+  /** On the clock of performance.now(). */
+  readonly untilMs: number;
+}
+
+/** How long what was found out about an address is not looked at again, in milliseconds. */
+const OUTCOME_MS = 1000;
+
 /** What {@link Dial.trace} tells besides. */
 type Traced = Partial<Pick<Obstacle, 'reason' | 'handshake'>>;
 
@@ -102,12 +114,16 @@ export class Dial {
   #askedAgain = false;
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
+  #refusedHere = false;
+  /** See {@link CommonOutcome}; 0 once something was decided for this socket alone. */
+  #untilMs: number;
 
   constructor(call: ConnectCall, memories: Memories, plan: Plan) {
     this.#call = call;
     this.#memories = memories;
     this.#address = unmapped(call.address);
     this.#plan = plan;
+    this.#untilMs = call.sinceMs + OUTCOME_MS;
     // That shared memory is not to be used is no news: seldom would the peer be on this host.
     const reason = plan.transports.includes('rdma') ? undefined : rdmaTransport.offReason;
     if (reason !== undefined) this.#rdma = { reason, status: undefined, error: undefined };
@@ -171,6 +187,13 @@ export class Dial {
     return reasonFor(local.code, `${rdma.reason.code}: ${rdma.error.message}`);
   }
 
+  /** Why {@link next} began nothing at all, if the same would happen to other sockets. */
+  get commonOutcome(): CommonOutcome | undefined {
+    if (this.#plan.mode !== 'prefer' || this.#plan.rule !== undefined) return undefined;
+    const { reason } = this;
+    return { reason, refusedHere: this.#refusedHere, untilMs: this.#untilMs };
+  }
+
   /** The same as an error for mode `require`, and its status. */
   get failure(): { readonly error: RdmaError | RdmaUnavailableError; readonly status: Status } {
     if (this.#plan.reason !== undefined) {
@@ -216,7 +239,7 @@ export class Dial {
 
   #connect(transport: FabricTransport): number | undefined {
     const { address, port, request } = this.#call;
-    const before = this.#whyNot(transport) ?? transport.open();
+    const before = this.#whyNot(transport) ?? this.#open(transport);
     if (before !== undefined) {
       // Whether another address is of this host is known to the local transport only.
       const counts = transport.name === 'rdma' || this.#staysHere();
@@ -226,6 +249,7 @@ export class Dial {
     const { localAddress, localPort } = request;
     const id = transport.native.connect(address, port, localAddress, localPort ?? 0);
     if (transport.name === 'rdma') {
+      this.#untilMs = 0;
       if (id >= 0) return id;
       this.fail(transport, new RdmaError(-id as Status));
       return undefined;
@@ -234,6 +258,7 @@ export class Dial {
       this.#noteLocalStatus(transport, -id as Status);
       return undefined;
     }
+    this.#untilMs = 0;
     const reason = internalsDiffer() ?? whyNotThisSocket(this.#call);
     if (reason === undefined) return id;
     transport.native.reset(id);
@@ -244,16 +269,38 @@ export class Dial {
   // In order of cost; nothing here waits.
   #whyNot(transport: FabricTransport): Reason | undefined {
     // What else could be wrong is looked at when somebody listens: seldom.
-    if (transport.name === 'local') return transport.unavailable(this.isRequired);
+    if (transport.name === 'local') return this.#unavailable(transport);
     if (this.#staysHere() && !ownsLoopback()) return reasonFor('loopback');
-    const { peers } = this.#memories;
-    const known = this.isRequired ? undefined : peers.recall(this.#address, this.#call.port);
     return (
-      known ??
-      transport.unavailable(this.isRequired) ??
+      this.#remembered() ??
+      this.#unavailable(transport) ??
       internalsDiffer() ??
-      whyNotThisSocket(this.#call)
+      this.#forThisSocketAlone(whyNotThisSocket(this.#call))
     );
+  }
+
+  #remembered(): Reason | undefined {
+    if (this.isRequired) return undefined;
+    const known = this.#memories.peers.lookUp(this.#address, this.#call.port);
+    if (known !== undefined) this.#untilMs = Math.min(this.#untilMs, known.expiresMs);
+    return known?.reason;
+  }
+
+  #unavailable(transport: FabricTransport): Reason | undefined {
+    const reason = transport.unavailable(this.isRequired);
+    if (reason !== undefined) {
+      this.#untilMs = Math.min(this.#untilMs, transport.unavailableUntilMs);
+    }
+    return reason;
+  }
+
+  #open(transport: FabricTransport): Reason | undefined {
+    return this.#forThisSocketAlone(transport.open());
+  }
+
+  #forThisSocketAlone(reason: Reason | undefined): Reason | undefined {
+    if (reason !== undefined) this.#untilMs = 0;
+    return reason;
   }
 
   // To the kernel, a connection to "any" address is one to loopback.
@@ -266,7 +313,12 @@ export class Dial {
     if (status === Status.NoRoute) return;
     const reason = reasonFor(transport.reasonCodeOf(status));
     this.#note(transport, { reason, status, error: undefined });
-    if (status !== Status.ConnectionRefused) transport.blockAfter(status, '');
+    if (status === Status.ConnectionRefused) {
+      this.#refusedHere = true;
+      return;
+    }
+    this.#untilMs = 0;
+    transport.blockAfter(status, '');
   }
 
   #note(transport: FabricTransport, obstacle: Obstacle): void {

@@ -194,6 +194,9 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
       const isRefused = broken !== undefined && mayNotUseTcp(socket, address, port);
       return isRefused ? uvErrnoOf(Status.NoRoute) : original.call(this, request, address, port);
     }
+    if (late.goesToTcpAgain(socket, request, address, port, sinceMs)) {
+      return original.call(this, request, address, port);
+    }
     return late.connect({ socket, handle: this, original, request, address, port, sinceMs });
   };
 }

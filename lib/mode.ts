@@ -115,6 +115,9 @@ export const settings: SettingsInForce = {
   status: 'on',
 };
 
+/** How often the settings have been changed. */
+export let settingsVersion = 0;
+
 function show(value: unknown): string {
   return typeof value === 'string' || Array.isArray(value) ? JSON.stringify(value) : String(value);
 }
@@ -178,6 +181,7 @@ export function changeSettings(changes: Partial<Settings>): void {
     }
   }
   Object.assign(settings, checked);
+  settingsVersion++;
 }
 
 function readNumber(environment: NodeJS.ProcessEnv, name: string, key: keyof typeof RANGES): void {

@@ -206,6 +206,9 @@ export type EventsCallback = (count: number) => boolean;
 /** What moves the bytes: RDMA by librdmacm and libibverbs, or shared memory of this host. */
 export type FabricName = 'verbs' | 'local';
 
+/** See {@link Transport.placeOf}. Only the native side knows what is in it. */
+export type Place = object;
+
 /**
  * One fabric for one Node environment: opened libraries, CM channel, devices, connections,
  * listeners. Connections and listeners are small integers from one id space, and each transport has
@@ -229,6 +232,18 @@ export interface Transport {
    * @returns the id (>= 0) or a negated {@link Status}
    */
   connect(address: string, port: number, localAddress?: string, localPort?: number): number;
+
+  /**
+   * Where somebody of this host would listen for connections to an address; undefined when it is not
+   * of this host, and for the verbs fabric. It can be kept as long as the address stays there.
+   */
+  placeOf(address: string, port: number): Place | undefined;
+
+  /**
+   * Whether somebody may listen at a place: if not, {@link connect} would return
+   * Status.ConnectionRefused, and take longer.
+   */
+  mayListen(place: Place): boolean;
 
   /**
    * Completes an accepted connect: from now on data flows. Until then the peer's program has not

@@ -2,10 +2,11 @@
 
 import type { Reason } from './reasons';
 
-interface Entry {
-  reason: Reason;
+/** What is remembered of a peer. */
+export interface Remembered {
+  readonly reason: Reason;
   /** On the clock of {@link PeerMemory}, in milliseconds. */
-  expiresMs: number;
+  readonly expiresMs: number;
 }
 
 /** What a memory may hold, asked at each use so that it can change. */
@@ -20,9 +21,10 @@ export interface PeerMemoryLimits {
  */
 export class PeerMemory {
   // A Map iterates in order of insertion, so that moving an entry to the end makes it an LRU.
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Remembered>();
   readonly #limits: PeerMemoryLimits;
   readonly #now: () => number;
+  #version = 0;
 
   /** @param now a monotonic clock in milliseconds */
   constructor(limits: PeerMemoryLimits, now: () => number) {
@@ -35,10 +37,16 @@ export class PeerMemory {
     return this.#entries.size;
   }
 
+  /** Another one when something was remembered or forgotten, other than by time. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** @param port undefined when the reason holds for all ports of the address */
   remember(address: string, port: number | undefined, reason: Reason): void {
     const { peerMemoryMs, peerMemoryCount } = this.#limits;
     if (peerMemoryMs === 0) return;
+    this.#version++;
     const key = keyOf(address, port);
     this.#entries.delete(key);
     while (this.#entries.size >= peerMemoryCount) {
@@ -51,28 +59,35 @@ export class PeerMemory {
 
   /** Why it is known that this peer does not take RDMA connections, if it is. */
   recall(address: string, port: number): Reason | undefined {
+    return this.lookUp(address, port)?.reason;
+  }
+
+  /** The same, and for how long. */
+  lookUp(address: string, port: number): Remembered | undefined {
     if (this.#entries.size === 0) return undefined;
     return this.#recallKey(keyOf(address, port)) ?? this.#recallKey(keyOf(address, undefined));
   }
 
   /** Forgets what was remembered of a peer: it does take RDMA connections. */
   forget(address: string, port: number): void {
-    this.#entries.delete(keyOf(address, port));
-    this.#entries.delete(keyOf(address, undefined));
+    const ofPort = this.#entries.delete(keyOf(address, port));
+    const ofAddress = this.#entries.delete(keyOf(address, undefined));
+    if (ofPort || ofAddress) this.#version++;
   }
 
   /** Forgets all. */
   clear(): void {
+    this.#version++;
     this.#entries.clear();
   }
 
-  #recallKey(key: string): Reason | undefined {
+  #recallKey(key: string): Remembered | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
     if (entry.expiresMs <= this.#now()) return undefined;
     this.#entries.set(key, entry);
-    return entry.reason;
+    return entry;
   }
 }
 

@@ -51,6 +51,8 @@ class Loopback {
     connect: () => -1,
     establish: () => Status.Ok,
     listen: () => -1,
+    placeOf: () => undefined,
+    mayListen: () => true,
     read: (_id, target, offset) => {
       const bytes = Buffer.from(this.reply);
       target.set(bytes, offset);

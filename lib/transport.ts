@@ -91,6 +91,7 @@ export class FabricTransport implements Carrier {
   #probed: { status: Status; reason: Reason | undefined; untilMs: number } | undefined;
   #blocked: { status: Status; reason: Reason; untilMs: number } | undefined;
   #refCount = 0;
+  #version = 0;
 
   constructor(name: FabricTransportName, fabric: FabricName) {
     this.name = name;
@@ -129,6 +130,16 @@ export class FabricTransport implements Carrier {
     return this.#probed.reason;
   }
 
+  /** Until when the answer of {@link unavailable} holds, on the clock of performance.now(). */
+  get unavailableUntilMs(): number {
+    return (this.#blocked ?? this.#probed)?.untilMs ?? Infinity;
+  }
+
+  /** Another one when the transport was opened or blocked, or its binding exchanged. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** The status behind {@link unavailable}, for the code of an error. */
   get unavailableStatus(): Status {
     if (this.#blocked !== undefined) return this.#blocked.status;
@@ -163,6 +174,7 @@ export class FabricTransport implements Carrier {
 
   #block(status: Status, detail: string, spanMs: number): Reason {
     const reason = reasonFor(this.reasonCodeOf(status), detail);
+    this.#version++;
     this.#blocked = { reason, status, untilMs: performance.now() + spanMs };
     debug('%s failed as a whole: %s %s', this.name, reason.code, reason.detail);
     return reason;
@@ -185,6 +197,7 @@ export class FabricTransport implements Carrier {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#block(Status.DeviceResources, detail, SHORT_BLOCK_MS);
     }
+    this.#version++;
     // Not with the cleanup of the environment: process.exit() does without it.
     process.once('exit', () => {
       this.#native?.farewell(FAREWELL_MS);
@@ -224,6 +237,7 @@ export class FabricTransport implements Carrier {
 
   /** Forgets what was found out about another binding. */
   reset(): void {
+    this.#version++;
     this.#probed = undefined;
     this.#blocked = undefined;
   }

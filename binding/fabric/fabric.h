@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "fabric/memory.h"
 #include "fabric/status.h"
@@ -294,6 +295,12 @@ class Fabric {
                                             Failure* failure) = 0;
   virtual std::unique_ptr<Listener> Listen(const Address& address, const ListenOptions& options,
                                            ListenerEvents* events, Failure* failure) = 0;
+
+  /// The names under which somebody on this host would listen at an address; none where it is not
+  /// of this host, and where the fabric leads to others.
+  [[nodiscard]] virtual std::vector<std::string> NamesAt(const Address&) { return {}; }
+  /// Whether somebody may listen under one of these names: if not, Connect would refuse.
+  [[nodiscard]] virtual bool MayListen(const std::vector<std::string>&) { return true; }
 
   /// Registers memory of the caller for sending, on every device that is open; the endpoints say
   /// with LocalKey whether it is ready. Never blocks. `released` is called from Poll once nothing

@@ -87,6 +87,18 @@ std::unique_ptr<fabric::Endpoint> LocalFabric::Connect(const fabric::Target& tar
                                     asked_for_ipv6);
 }
 
+std::vector<std::string> LocalFabric::NamesAt(const fabric::Address& address) {
+  std::optional<LocalTarget> found =
+      FindLocalTarget({.remote = address, .local_host = {}, .local_port = 0}, &routes_);
+  return found ? std::move(found->names) : std::vector<std::string>{};
+}
+
+bool LocalFabric::MayListen(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [this](const std::string& name) {
+    return KnownLink(name) != nullptr || marks_.Has(name);
+  });
+}
+
 Link* LocalFabric::FindSeat(const Link* shared, uint32_t seat) {
   const auto way = std::find_if(ways_.begin(), ways_.end(),
                                 [shared](const Way& each) { return each.link == shared; });

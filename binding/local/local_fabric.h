@@ -55,6 +55,8 @@ class LocalFabric final : public fabric::Fabric {
                                            const fabric::ListenOptions& options,
                                            fabric::ListenerEvents* events,
                                            fabric::Failure* failure) override;
+  [[nodiscard]] std::vector<std::string> NamesAt(const fabric::Address& address) override;
+  [[nodiscard]] bool MayListen(const std::vector<std::string>& names) override;
   fabric::RegistrationRef Register(std::span<const std::byte> memory,
                                    std::function<void()> released) override;
   [[nodiscard]] bool posts_at_once() const override { return true; }

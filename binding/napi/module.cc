@@ -1,7 +1,6 @@
 #include <napi.h>
 
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 #include "local/local_fabric.h"
 #include "napi/backing_store.h"
 #include "napi/objects.h"
+#include "napi/options.h"
 #include "napi/transport.h"
 #include "napi/view_buffer.h"
 
@@ -25,10 +25,6 @@ namespace {
 using fabric::Status;
 using stream::Connection;
 
-constexpr double kReceiveBytesMin = 64 << 10;
-constexpr double kSendBytesMin = 4 << 10;
-constexpr double kBufferBytesMax = 64 << 20;
-constexpr double kPinnedBytesMin = 1 << 20;
 /// Memory that is shared is cheap, and waking up the other side is not: a large window, in as many
 /// buffers as updates can name, lets both sides go on for longer.
 constexpr size_t kLocalBuffers = 8;
@@ -77,6 +73,15 @@ Napi::Value Listen(const Napi::CallbackInfo& info) {
                      ? static_cast<fabric::Sharing>(info[4].As<Napi::Number>().Uint32Value())
                      : fabric::Sharing::kAlone};
   return Napi::Number::New(info.Env(), Self(info)->Listen(address, options));
+}
+
+Napi::Value PlaceOf(const Napi::CallbackInfo& info) {
+  const auto port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value());
+  return PlaceObject(info.Env(), Self(info)->NamesAt({.host = info[0].As<Napi::String>(), .port = port}));
+}
+
+Napi::Value MayListen(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), Self(info)->MayListen(NamesOfPlace(info[0])));
 }
 
 Napi::Value Establish(const Napi::CallbackInfo& info) {
@@ -223,6 +228,8 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   };
   add.operator()<Connect>("connect");
   add.operator()<Listen>("listen");
+  add.operator()<PlaceOf>("placeOf");
+  add.operator()<MayListen>("mayListen");
   add.operator()<Establish>("establish");
   add.operator()<Read>("read");
   add.operator()<Write>("write");
@@ -251,67 +258,6 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   object["events"] = transport->events();
   object["copiesWrites"] = Napi::Boolean::New(env, transport->copies_writes());
   return object;
-}
-
-/// A whole number that an option may be, with its limits.
-struct Range {
-  const char* name;
-  double min;
-  double max;
-};
-
-/// Reads an optional number; false with a RangeError pending when it is out of range.
-bool ReadNumber(const Napi::Object& options, const Range& range, size_t* number) {
-  const Napi::Value value = options.Get(range.name);
-  if (value.IsUndefined()) return true;
-  const double given = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
-  if (given >= range.min && given <= range.max) {
-    *number = static_cast<size_t>(given);
-    return true;
-  }
-  const auto text = [](double limit) { return std::to_string(static_cast<uint64_t>(limit)); };
-  Napi::RangeError::New(options.Env(), std::string(range.name) + " must be a number from " +
-                                           text(range.min) + " to " + text(range.max))
-      .ThrowAsJavaScriptException();
-  return false;
-}
-
-/// `interface TransportOptions`, whatever the fabric; what is not there was not given.
-struct GivenOptions {
-  stream::Options stream;
-  std::optional<uint64_t> pinned_bytes_max;
-  std::optional<uint32_t> connections_max;
-  loop::Pump::Options pump;
-};
-
-/// Reads an optional number into an optional; false with a RangeError pending.
-template <typename Number>
-bool ReadGiven(const Napi::Object& options, const Range& range, std::optional<Number>* number) {
-  if (options.Get(range.name).IsUndefined()) return true;
-  size_t given = 0;
-  if (!ReadNumber(options, range, &given)) return false;
-  *number = static_cast<Number>(given);
-  return true;
-}
-
-/// False with a RangeError pending.
-bool ReadOptions(const Napi::Value& value, GivenOptions* options) {
-  if (!value.IsObject()) return true;
-  const auto given = value.As<Napi::Object>();
-  constexpr double kCountMax = std::numeric_limits<int32_t>::max();
-  constexpr double kMost = double{1ULL << 50};
-  size_t spin_us = 0;
-  if (!ReadNumber(given, {"receiveBufferBytes", kReceiveBytesMin, kBufferBytesMax},
-                  &options->stream.receive.window_bytes) ||
-      !ReadNumber(given, {"sendBufferBytes", kSendBytesMin, kBufferBytesMax},
-                  &options->stream.send.ring_bytes) ||
-      !ReadGiven(given, {"pinnedBytesMax", kPinnedBytesMin, kMost}, &options->pinned_bytes_max) ||
-      !ReadGiven(given, {"queuePairsMax", 1, kCountMax}, &options->connections_max) ||
-      !ReadNumber(given, {"spinMicroseconds", 0, loop::Pump::kSpinMax}, &spin_us)) {
-    return false;
-  }
-  options->pump.spin_us = static_cast<uint32_t>(spin_us);
-  return true;
 }
 
 /// Null with an exception pending.
@@ -353,7 +299,7 @@ Napi::Value CreateTransport(const Napi::CallbackInfo& info) {
   GivenOptions options;
   if (local) {
     options.stream.receive.grown_buffers = kLocalBuffers;
-    options.stream.receive.grown_bytes_max = static_cast<size_t>(kBufferBytesMax);
+    options.stream.receive.grown_bytes_max = kBufferBytesMax;
   }
   if (!ReadOptions(info[2], &options)) return env.Undefined();
   fabric::Failure failure;

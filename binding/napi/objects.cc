@@ -1,5 +1,8 @@
 #include "napi/objects.h"
 
+#include <memory>
+#include <utility>
+
 namespace rdma_net::napi {
 
 namespace {
@@ -78,6 +81,21 @@ Napi::Object StatsObject(Napi::Env env, const Transport::Totals& totals) {
   object["completions"] = static_cast<double>(fabric.completions);
   object["counters"] = CountersObject(env, totals.counters);
   return object;
+}
+
+Napi::Value PlaceObject(Napi::Env env, std::vector<std::string> names) {
+  if (names.empty()) return env.Undefined();
+  using Names = std::vector<std::string>;
+  auto kept = std::make_unique<Names>(std::move(names));
+  const auto release = [](Napi::Env, Names* data) { const std::unique_ptr<Names> last(data); };
+  const Napi::Value place = Napi::External<Names>::New(env, kept.get(), release);
+  // From now on it is the finalizer's.
+  static_cast<void>(kept.release());
+  return place;
+}
+
+const std::vector<std::string>& NamesOfPlace(const Napi::Value& place) {
+  return *place.As<Napi::External<std::vector<std::string>>>().Data();
 }
 
 }  // namespace rdma_net::napi

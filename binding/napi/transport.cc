@@ -104,7 +104,8 @@ int32_t Transport::Connect(const fabric::Target& target) {
   Failure failure;
   auto endpoint = fabric_->Connect(target, connection.get(), &failure);
   if (endpoint == nullptr) {
-    FreeId(id);
+    // At once: nobody has heard of it.
+    free_ids_.push_back(id);
     return Negated(failure.status);
   }
   connection->Start(std::move(endpoint));
@@ -120,7 +121,7 @@ int32_t Transport::Listen(const fabric::Address& address, const fabric::ListenOp
   Failure failure;
   slot->listener = fabric_->Listen(address, options, slot.get(), &failure);
   if (slot->listener == nullptr) {
-    FreeId(id);
+    free_ids_.push_back(id);
     return Negated(failure.status);
   }
   slots_[id].listener = std::move(slot);

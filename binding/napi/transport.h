@@ -62,6 +62,14 @@ class Transport final : public stream::ConnectionObserver {
   void Unregister(uint32_t registration) { registrations_.Remove(registration); }
   void SetKeepAlive(uint32_t id, uint64_t interval_ms);
 
+  /// Of the fabric; see there.
+  [[nodiscard]] std::vector<std::string> NamesAt(const fabric::Address& address) {
+    return fabric_->NamesAt(address);
+  }
+  [[nodiscard]] bool MayListen(const std::vector<std::string>& names) {
+    return fabric_->MayListen(names);
+  }
+
   /// Null unless it is an open connection's id.
   [[nodiscard]] stream::Connection* connection(uint32_t id) const;
   /// The same, also while it waits to be released.

@@ -12,6 +12,7 @@ import {
   type EventsCallback,
   type FabricName,
   type Handshake,
+  type Place,
   type Transport,
   type TransportStats,
 } from '../../lib/native';
@@ -212,8 +213,22 @@ export class FakeTransport implements Transport {
     const { address, port } = target;
     this.lookUps.push(`${address}#${port}`);
     if (!isLoopback(address) || this.foreignAddresses.has(address)) return Status.NoRoute;
-    const isRefused = this.#answerOf(target) === undefined && !this.#findListener(target);
-    return isRefused ? Status.ConnectionRefused : Status.Ok;
+    return this.#mayAnswer(target) ? Status.Ok : Status.ConnectionRefused;
+  }
+
+  #mayAnswer(target: Endpoint): boolean {
+    return this.#answerOf(target) !== undefined || this.#findListener(target) !== undefined;
+  }
+
+  placeOf(address: string, port: number): Place | undefined {
+    const isHere = isLoopback(address) && !this.foreignAddresses.has(address);
+    return this.#fabric === 'local' && isHere ? endpoint(address, port) : undefined;
+  }
+
+  mayListen(place: Place): boolean {
+    const target = place as Endpoint;
+    this.lookUps.push(`${target.address}#${target.port}`);
+    return this.#mayAnswer(target);
   }
 
   #answerNormally(id: number, target: Endpoint): void {
