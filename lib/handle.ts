@@ -35,8 +35,17 @@ import {
 import { ReadSide } from './read-side';
 import { Status } from './status';
 import { TcpFace } from './tcp-face';
-import { continueLater, deliverAfterEvents, deliverInNextTurn } from './transport';
-import type { Carrier, Continuation, EventSink, NativeReader } from './transport';
+import {
+  continueInNextTurn,
+  continueLater,
+  deliverAfterEvents,
+  deliverInNextTurn,
+  readersWait,
+  type Carrier,
+  type Continuation,
+  type EventSink,
+  type Reader,
+} from './transport';
 import { WAITS, WriteQueue } from './write-queue';
 
 const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
@@ -57,7 +66,7 @@ const KEEP_ALIVE_S = 7200;
 const KEEP_ALIVE_S_MAX = 32_767;
 
 /** One connection as a handle of `net`. Its methods are those of TCPWrap. */
-export class StreamHandle extends TcpFace implements EventSink, Continuation, NativeReader, Source {
+export class StreamHandle extends TcpFace implements EventSink, Continuation, Reader, Source {
   /** Since when it is connected, on the clock of performance.now(). */
   readonly sinceMs = performance.now();
   #scope: AsyncResource;
@@ -68,6 +77,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
   readonly #reads: ReadSide;
   readonly #writes: WriteQueue;
 
+  /** `soon`: somebody has begun to read; `yes`: a turn ago, or more. */
+  #delivers: 'no' | 'soon' | 'yes' = 'no';
   #shutdown: StreamRequest | undefined;
   #shutdownStarted = false;
   /** Chunks that `onwrite` takes in place of the copies that C++ made. */
@@ -124,6 +135,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     this.#reads.start();
     this.#updateRetained();
     // Never from inside of this call: net.js does not expect data before it returns.
+    if (this.#delivers === 'no') this.#beginToDeliver();
     this.#deliverLater();
     return 0;
   }
@@ -276,9 +288,15 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
     this.#continue(false);
   }
 
-  deliverToNative(): void {
+  deliverToReader(): void {
+    const reads = this.#reads;
     try {
-      if (this.#reads.hasToDeliverToNative) this.#reads.deliver(true);
+      if (reads.hasToDeliverToNative) reads.deliver(true);
+      else if (reads.hasToDeliver) {
+        this.#scope.runInAsyncScope(() => {
+          reads.deliver(false);
+        });
+      }
     } finally {
       this.#updateRetained();
       this.#deliverLater();
@@ -287,6 +305,8 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
 
   #continue(isEvent: boolean): void {
     const isForNative = this.#reads.hasToDeliverToNative;
+    // What comes after something for C++ waits with it: all is read in the order of the events.
+    const isQueued = isEvent && (isForNative || readersWait());
     try {
       // As libuv does: who reads learns of a broken connection before who writes. If that closes
       // the socket, its writes end when it has closed.
@@ -294,17 +314,32 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Na
       if (mayClose) this.#reads.deliver(true);
       if (!mayClose || !this.#closed) this.#finishWrites();
       if (this.#linger !== undefined) this.#leave();
-      if (!isForNative) this.#reads.deliver(!isEvent);
+      if (this.#delivers === 'yes' && !isForNative && !isQueued) this.#reads.deliver(!isEvent);
     } finally {
       this.#updateRetained();
       // Also after a listener has thrown: its stream goes on, as with TCP.
       if (this.#writes.hasEnded) continueLater(this);
-      if (isForNative && isEvent) deliverAfterEvents(this);
+      if (isQueued && this.#delivers === 'yes' && this.#reads.hasToDeliver)
+        deliverAfterEvents(this);
       else this.#deliverLater();
     }
   }
 
+  // The first bytes from TCP come a turn after 'connect', when what was written then has left: http2
+  // gathers it, and would put off requests if it had read by then that the server wants fewer.
+  #beginToDeliver(): void {
+    this.#delivers = 'soon';
+    continueInNextTurn({
+      scope: this.#scope,
+      continueTurn: () => {
+        this.#delivers = 'yes';
+        this.#continue(false);
+      },
+    });
+  }
+
   #deliverLater(): void {
+    if (this.#delivers !== 'yes') return;
     if (this.#reads.hasToDeliverToNative) deliverInNextTurn(this, this.#carrier);
     else if (this.#reads.hasToDeliver) continueLater(this);
   }

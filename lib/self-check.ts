@@ -117,7 +117,7 @@ function checkStream(): void {
     loopback.reply = 'reply';
     handle.handleEvent(EventKind.Readable, -1, 5, 0, 0);
     // Nobody listens for data, so that it goes through C++.
-    handle.deliverToNative();
+    handle.deliverToReader();
     expect('a read', String(socket.read()), 'reply');
     handle.handleEvent(EventKind.Failed, -1, Status.BrokenPipe, 0, 0);
     const { errored } = socket as { errored?: { errno?: unknown } | null };

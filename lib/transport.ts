@@ -51,10 +51,10 @@ export interface Continuation {
   continueTurn(): void;
 }
 
-/** Something whose reader is C++ of Node. */
-export interface NativeReader {
+/** Something that has bytes for C++ of Node, or for JavaScript that has to wait for C++. */
+export interface Reader {
   /** Hands on what there is to read; called from outside of every callback scope. */
-  deliverToNative(): void;
+  deliverToReader(): void;
 }
 
 /** How long the answer of `probe()` holds, in milliseconds. */
@@ -331,9 +331,18 @@ function finishDelivery(): void {
   endDelivery();
 }
 
+/** Calls `continueTurn` after the immediates that are there already, and those of C++ with them. */
+export function continueInNextTurn(continuation: Continuation): void {
+  rootScope().runInAsyncScope(() => {
+    setImmediate(() => {
+      continueEach([continuation]);
+    });
+  });
+}
+
 const waiting = new Set<Continuation>();
 
-/** Calls `continueTurn` in the next turn of the event loop, once however often it is asked. */
+/** Calls `continueTurn` in this turn of the event loop or the next, once however often it is asked. */
 export function continueLater(continuation: Continuation): void {
   if (waiting.size === 0) {
     rootScope().runInAsyncScope(() => {
@@ -363,7 +372,7 @@ export function continueEach(continuations: readonly Continuation[]): void {
   }
 }
 
-const readers = new Set<NativeReader>();
+const readers = new Set<Reader>();
 
 /**
  * Lets C++ of Node read when the events of this batch have been delivered. One read may make it call
@@ -371,12 +380,17 @@ const readers = new Set<NativeReader>();
  * expects its promises to have gone on, as with TCP: an http2 stream that nobody has begun to read by
  * the time it is closed is thrown away.
  */
-export function deliverAfterEvents(reader: NativeReader): void {
+export function deliverAfterEvents(reader: Reader): void {
   readers.add(reader);
 }
 
+/** Whether something of this batch is to be handed on after it. */
+export function readersWait(): boolean {
+  return readers.size > 0;
+}
+
 /** The same in the next turn of the event loop. */
-export function deliverInNextTurn(reader: NativeReader, { native }: Carrier): void {
+export function deliverInNextTurn(reader: Reader, { native }: Carrier): void {
   readers.add(reader);
   native.runSoon();
 }
@@ -388,7 +402,7 @@ function deliverToReaders(): void {
   for (const reader of now) {
     beginDelivery();
     try {
-      reader.deliverToNative();
+      reader.deliverToReader();
     } catch (error) {
       throwUncaught(error);
     }

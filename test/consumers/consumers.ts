@@ -53,6 +53,7 @@ export const consumers: readonly Consumer[] = [
   consumer('undici over TLS', 'web.js#undiciSecure'),
   consumer('undici, WebSocket', 'web.js#undiciWebSocket'),
   consumer('ws', 'web.js#ws'),
+  consumer('ws over TLS', 'web.js#wsSecure'),
   consumer('express', 'web.js#express'),
   consumer('fastify', 'web.js#fastify'),
   consumer('autocannon', 'web.js#autocannon'),

@@ -6,8 +6,6 @@
 
 export interface Difference {
   readonly reason: string;
-  /** Passes now and then, as the timing comes. */
-  readonly sometimes?: boolean;
 }
 
 const replaced: Difference = {
@@ -33,26 +31,5 @@ export const differences: Readonly<Record<string, Difference>> = {
   'sequential/test-cluster-send-handle-large-payload': passed,
   'parallel/test-cluster-accept-fail': {
     reason: 'lets the primary lose the TCP handle of a connection, which does not pass through it',
-  },
-
-  // Of the moment at which something happens, which TCP does not promise either.
-  'parallel/test-http-writable-true-after-close': {
-    reason: 'what C++ reads is delivered after the other events of a turn, here an end after data',
-    sometimes: true,
-  },
-  'parallel/test-http2-session-graceful-close': {
-    reason: 'the response arrives a turn before the goaway, and the client closes first',
-    sometimes: true,
-  },
-  'parallel/test-http2-max-concurrent-streams': {
-    reason:
-      'two requests of one tick leave in two messages, and the server answers one before it ' +
-      'reads the other',
-  },
-  'parallel/test-http2-many-writes-and-destroy': {
-    reason:
-      'http2 never closes a stream whose data and reset it reads at once, over TCP neither; ' +
-      'here what waited for room leaves with the reset',
-    sometimes: true,
   },
 };

@@ -28,14 +28,14 @@ function passes({ outcome }: Execution): boolean {
 export function isOpen(name: string, mode: Mode, { inMode, plain }: Runs): boolean {
   if (mode === 'plain') return false;
   const allPass = inMode.every(passes);
-  if (allPass) return mustFail(name, mode) && inMode.length < REPEATS;
+  if (allPass) return isListed(name, mode) && inMode.length < REPEATS;
   return inMode.length < REPEATS || plain.length < REPEATS;
 }
 
 export function judge(name: string, mode: Mode, { inMode, plain }: Runs): Verdict {
   const isKnown = isListed(name, mode);
   const passed = inMode.filter(passes).length;
-  if (passed === inMode.length) return mustFail(name, mode) ? 'stale' : 'same';
+  if (passed === inMode.length) return isKnown ? 'stale' : 'same';
   const plainPassed = plain.filter(passes).length;
   // Fails without rdma-net, or does so now and then.
   if (plainPassed === 0 || (passed > 0 && plainPassed < plain.length)) return 'same';
@@ -45,8 +45,4 @@ export function judge(name: string, mode: Mode, { inMode, plain }: Runs): Verdic
 
 function isListed(name: string, mode: Mode): boolean {
   return mode === 'local' && Object.hasOwn(differences, name);
-}
-
-function mustFail(name: string, mode: Mode): boolean {
-  return isListed(name, mode) && differences[name]?.sometimes !== true;
 }

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { stat } from 'node:fs';
+import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -109,6 +110,26 @@ test('the end comes in a later turn than the last bytes', async (t) => {
   await ended;
   t.strictSame(seen, ['data', 'immediate', 'end']);
   await finish(client, server, listener);
+});
+
+test('what C++ reads and what JavaScript reads comes in the order of its arrival', async (t) => {
+  const seen: string[] = [];
+  const site = http.createServer((request, response) => {
+    seen.push(request.url ?? '');
+    response.end();
+  });
+  const asking = net.connect(await listen(site), '127.0.0.1').resume();
+  await once(asking, 'connect');
+  const { client, server, listener } = await connectedPair();
+  client.on('data', () => seen.push('data'));
+  await turn();
+  const answered = once(asking, 'data');
+  asking.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  server.write('foo');
+  await answered;
+  await until(() => seen.includes('data'));
+  t.strictSame(seen, ['/', 'data']);
+  await finish(client, server, listener, asking, site);
 });
 
 test('a second shutdown does not wait for the first', async (t) => {

@@ -1,4 +1,5 @@
 /** The life of a connection in events: which, in what order, with what. */
+import http2 from 'node:http2';
 import net from 'node:net';
 import type { Scenarios } from '../scenario';
 import { SERVER_EVENTS, SOCKET_EVENTS, closed, next, turn } from '../stage';
@@ -46,6 +47,28 @@ export const events: Scenarios = {
     const [accepted] = (await accepting) as [net.Socket];
     stage.lane('accepted').watch(accepted, ...SOCKET_EVENTS);
     await closed(client, accepted);
+  },
+
+  'http2 sends the requests of a tick before it reads what the server allows': async (stage) => {
+    const settings = { maxConcurrentStreams: 1 };
+    const server = stage.trackServer(http2.createServer({ settings }) as unknown as net.Server);
+    server.on('stream', (stream: http2.ServerHttp2Stream) => {
+      stream.respond();
+      stream.end('hello');
+    });
+    const port = await stage.listen(server);
+    const createConnection = (): net.Socket => stage.connect(port);
+    const session = http2.connect('http://a-name.test', { createConnection });
+    const requests = ['allowed', 'refused'].map((name) => {
+      const lane = stage.lane(name);
+      const request = session.request({ ':method': 'POST' }).resume();
+      request.on('response', () => lane.note('response'));
+      lane.watch(request, 'aborted', 'error');
+      return new Promise((resolve) => request.end().once('close', resolve));
+    });
+    await Promise.all(requests);
+    session.close();
+    await stage.allClosed();
   },
 
   'a socket connects again after it was closed': async (stage) => {

@@ -27,9 +27,8 @@ exports.fetch = {
   call: ({ address, port }) => checkFetch(fetch, `http://${address}:${port}`),
 };
 
-async function serveWebSockets(place) {
+async function serveWebSockets(place, server = http.createServer()) {
   const { WebSocketServer } = require('ws');
-  const server = http.createServer();
   const sockets = new WebSocketServer({ server });
   sockets.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
@@ -40,7 +39,10 @@ async function serveWebSockets(place) {
 
 /** The interface of browsers, as Node and undici have it. */
 async function checkWebSocket(WebSocket, { address, port }) {
-  const socket = new WebSocket(`ws://${address}:${port}/`);
+  await converse(new WebSocket(`ws://${address}:${port}/`));
+}
+
+async function converse(socket) {
   socket.binaryType = 'arraybuffer';
   const next = (name) =>
     new Promise((resolve, reject) => {
@@ -60,7 +62,7 @@ async function checkWebSocket(WebSocket, { address, port }) {
 }
 
 exports.webSocket = {
-  serve: serveWebSockets,
+  serve: (place) => serveWebSockets(place),
   async call(place) {
     if (typeof WebSocket !== 'function') throw new NotThere('this Node has no global WebSocket');
     await checkWebSocket(WebSocket, place);
@@ -107,6 +109,15 @@ exports.undiciWebSocket = {
 exports.ws = {
   serve: serveWebSockets,
   call: (place) => checkWebSocket(require('ws').WebSocket, place),
+};
+
+exports.wsSecure = {
+  serve: (place) => serveWebSockets(place, https.createServer(certificates(place).server)),
+  call(place) {
+    const { WebSocket } = require('ws');
+    const options = { ca: certificates(place).ca, servername: 'one.test' };
+    return converse(new WebSocket(`wss://${place.address}:${place.port}/`, options));
+  },
 };
 
 async function callWithBytes({ address, port }) {
