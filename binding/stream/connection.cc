@@ -138,7 +138,7 @@ Status Connection::WriteKept(size_t bytes, size_t* taken, const Take& take) {
   *taken = take();
   Pump();
   // Held bytes may all have been copied by now.
-  if (sender_.has_ended()) Tell(kNewsSent);
+  if (sender_.ended() > 0) Tell(kNewsSent);
   return status;
 }
 
@@ -155,6 +155,8 @@ Status Connection::WriteHeld(std::span<const std::byte> source, std::shared_ptr<
 
 bool Connection::TakeSentAtOnce() {
   if (!sender_.idle() || !outbox_.posts_at_once()) return false;
+  // One before it, which had to wait and has gone along with it, is still to be told of.
+  if (sender_.ended() != 1 || lost_in_place_ > 0) return false;
   sender_.TakeEnded();
   return true;
 }
@@ -217,7 +219,7 @@ void Connection::TellProgress() {
   if (outbox_.posts_at_once()) sender_.Tidy();
   if (state_ != State::kOpen) return;
   if (sender_.TakeRoom()) Tell(kNewsWritable);
-  if (sender_.has_ended()) Tell(kNewsSent);
+  if (sender_.ended() > 0) Tell(kNewsSent);
 }
 
 void Connection::OnRoom() {

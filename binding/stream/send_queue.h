@@ -69,7 +69,7 @@ class SendQueue {
   /// have lost bytes: the last ones.
   uint32_t DropWaiting();
   /// Writes in place, and held ones, whose memory is no longer needed, in order; counted once.
-  [[nodiscard]] bool has_ended() const { return ended_ > 0; }
+  [[nodiscard]] uint32_t ended() const { return ended_; }
   uint32_t TakeEnded();
   /// Counts all that are under way as ended, though their memory is still kept.
   void EndAll();

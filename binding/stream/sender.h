@@ -66,7 +66,7 @@ class Sender {
   /// Whether somebody waits until more of what was posted is complete.
   [[nodiscard]] bool awaits_sent() const;
   /// Writes in place that came to an end.
-  [[nodiscard]] bool has_ended() const { return queue_.has_ended(); }
+  [[nodiscard]] uint32_t ended() const { return queue_.ended(); }
   /// Nothing that was taken is still needed.
   [[nodiscard]] bool idle() const { return queue_.idle() && queue_.held_bytes() == 0; }
   /// Gives send memory back that nothing is in.
