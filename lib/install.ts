@@ -103,8 +103,10 @@ function tryToPatch(): Reason | undefined {
     const { prototype } = tcpClass();
     prototype.connect = catchConnect(prototype.connect);
     prototype.connect6 = catchConnect(prototype.connect6);
-    prototype.ref = catchReference(prototype.ref);
-    prototype.unref = catchReference(prototype.unref);
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object below
+    const { ref, unref } = prototype;
+    prototype.ref = catchReference(ref);
+    prototype.unref = catchReference(unref);
     catchListen();
     catchReset();
     catchPassing(stopListeningBeside);
