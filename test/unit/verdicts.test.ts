@@ -6,6 +6,7 @@ import { peers } from '../../lib/connect';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
 import { stats } from '../../lib/stats';
+import { lookupOf } from './echo';
 import {
   close,
   closedPort,
@@ -90,6 +91,16 @@ t.test('other settings hold for the next connection', async (t) => {
   t.equal(info(await connectTo(port)).reason?.code, 'rule-tcp');
   configure({ rules: '' });
   t.equal(info(await connectTo(port)).reason?.code, 'local-refused');
+});
+
+t.test('a rule about the name is followed after a connection without that name', async (t) => {
+  configure({ rules: 'connect db.internal require rdma' });
+  for (let i = 0; i < 3; i++) t.equal((await connectTo(port)).transport, 'tcp');
+  const lookup = lookupOf('127.0.0.1');
+  const socket = net.connect({ port, host: 'db.internal', lookup });
+  const [error] = (await once(socket, 'error')) as [ErrorWithCause];
+  t.equal(error.code, 'ECONNREFUSED');
+  configure({ rules: '' });
 });
 
 t.test('a peer is asked over RDMA as soon as it is not remembered any more', async (t) => {
