@@ -6,6 +6,7 @@ import { isLoopback, unmapped } from './address';
 import { ownsLoopback } from './binding';
 import { debug, publishFailure } from './diagnostics';
 import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
+import { HeldListening } from './held-listening';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
@@ -95,7 +96,7 @@ function openDispatcher(place: Place, plan: Plan): Listener | undefined {
   return dispatcher;
 }
 
-function closeWith(handle: TcpHandle, listeners: readonly Listener[]): void {
+function closeWith(handle: TcpHandle, listeners: readonly Pick<Listener, 'close'>[]): void {
   const close = handle.close.bind(handle);
   handle.close = (callback) => {
     for (const listener of listeners) listener.close();
@@ -139,14 +140,15 @@ function fail(place: Place, errno: number, cause: Error): void {
 }
 
 /**
- * All listeners of one server beside TCP. One of them is enough for mode `require`; when there is
- * none, the server fails, or is known to have fallen back.
+ * All listeners of one server beside TCP. One of them is enough for mode `require`, where 'listening'
+ * waits for all; when there is none, the server fails, or is known to have fallen back.
  */
 class Listeners {
   readonly #place: Place;
   readonly #plan: Plan;
   readonly #listeners: Listener[] = [];
   #pending = new Set<Listener>();
+  #held: HeldListening | undefined;
 
   constructor(place: Place, plan: Plan) {
     this.#place = place;
@@ -166,7 +168,8 @@ class Listeners {
       return;
     }
     this.#pending = new Set(this.#listeners);
-    closeWith(handle, this.#listeners);
+    if (this.#plan.mode === 'require') this.#held = new HeldListening(this.#place.server);
+    closeWith(handle, [...this.#listeners, { close: () => this.#held?.drop() }]);
     listenersOf.set(this.#place.server, this);
     for (const listener of this.#listeners) listener.open();
   }
@@ -190,9 +193,9 @@ class Listeners {
 
   readonly #onSettled = (listener: Listener): void => {
     this.#pending.delete(listener);
-    if (this.#pending.size === 0 && !this.#listeners.some(({ isOpen }) => isOpen)) {
-      this.#fallBack();
-    }
+    if (this.#pending.size > 0) return;
+    if (this.#listeners.some(({ isOpen }) => isOpen)) this.#held?.release();
+    else this.#fallBack();
   };
 
   #fallBack(): void {
