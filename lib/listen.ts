@@ -116,6 +116,9 @@ function whyNone(call: ListenCall, handle: object, plan: Plan): Reason | undefin
 /** Why a server cannot have this transport. */
 function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | undefined {
   const { address, ipv6Only, inCluster } = place;
+  if (passesOnSurplus(place) && plan.mode !== 'require') {
+    return reasonFor('handle-passing', 'connections above maxConnections go to other workers');
+  }
   if (!plan.transports.includes(transport.name)) return transport.offReason;
   if (transport.name === 'rdma') {
     // The kernel gives such a port to one listener, and its connections to no other process.
@@ -124,6 +127,14 @@ function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | 
     if (isLoopback(unmapped(address)) && !ownsLoopback()) return reasonFor('loopback');
   }
   return transport.unavailable(plan.mode === 'require') ?? internalsDiffer() ?? transport.open();
+}
+
+// The primary gives a worker a connection, and takes it back if the worker has enough of them. Only
+// what goes through the primary can be taken back.
+function passesOnSurplus({ server, handle, inCluster }: Place): boolean {
+  if (!inCluster || isTcp(handle)) return false;
+  const limits: { maxConnections?: number; dropMaxConnection?: boolean } = server;
+  return limits.maxConnections !== undefined && limits.dropMaxConnection !== true;
 }
 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
