@@ -6,6 +6,7 @@ import { isLoopback, unmapped } from './address';
 import { ownsLoopback } from './binding';
 import { debug, publishFailure } from './diagnostics';
 import { RdmaUnavailableError, systemError, uvErrnoOf } from './errors';
+import { HeldListening } from './held-listening';
 import { info, noteListenBegin, noteNotListening, noteServerFallback } from './info';
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
@@ -95,7 +96,7 @@ function openDispatcher(place: Place, plan: Plan): Listener | undefined {
   return dispatcher;
 }
 
-function closeWith(handle: TcpHandle, listeners: readonly Listener[]): void {
+function closeWith(handle: TcpHandle, listeners: readonly Pick<Listener, 'close'>[]): void {
   const close = handle.close.bind(handle);
   handle.close = (callback) => {
     for (const listener of listeners) listener.close();
@@ -115,6 +116,9 @@ function whyNone(call: ListenCall, handle: object, plan: Plan): Reason | undefin
 /** Why a server cannot have this transport. */
 function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | undefined {
   const { address, ipv6Only, inCluster } = place;
+  if (passesOnSurplus(place) && plan.mode !== 'require') {
+    return reasonFor('handle-passing', 'connections above maxConnections go to other workers');
+  }
   if (!plan.transports.includes(transport.name)) return transport.offReason;
   if (transport.name === 'rdma') {
     // The kernel gives such a port to one listener, and its connections to no other process.
@@ -123,6 +127,14 @@ function whyNot(transport: FabricTransport, place: Place, plan: Plan): Reason | 
     if (isLoopback(unmapped(address)) && !ownsLoopback()) return reasonFor('loopback');
   }
   return transport.unavailable(plan.mode === 'require') ?? internalsDiffer() ?? transport.open();
+}
+
+// The primary gives a worker a connection, and takes it back if the worker has enough of them. Only
+// what goes through the primary can be taken back.
+function passesOnSurplus({ server, handle, inCluster }: Place): boolean {
+  if (!inCluster || isTcp(handle)) return false;
+  const limits: { maxConnections?: number; dropMaxConnection?: boolean } = server;
+  return limits.maxConnections !== undefined && limits.dropMaxConnection !== true;
 }
 
 // As net.js does when listening failed: no 'listening', no handle, an 'error'.
@@ -139,14 +151,15 @@ function fail(place: Place, errno: number, cause: Error): void {
 }
 
 /**
- * All listeners of one server beside TCP. One of them is enough for mode `require`; when there is
- * none, the server fails, or is known to have fallen back.
+ * All listeners of one server beside TCP. One of them is enough for mode `require`, where 'listening'
+ * waits for all; when there is none, the server fails, or is known to have fallen back.
  */
 class Listeners {
   readonly #place: Place;
   readonly #plan: Plan;
   readonly #listeners: Listener[] = [];
   #pending = new Set<Listener>();
+  #held: HeldListening | undefined;
 
   constructor(place: Place, plan: Plan) {
     this.#place = place;
@@ -166,7 +179,8 @@ class Listeners {
       return;
     }
     this.#pending = new Set(this.#listeners);
-    closeWith(handle, this.#listeners);
+    if (this.#plan.mode === 'require') this.#held = new HeldListening(this.#place.server);
+    closeWith(handle, [...this.#listeners, { close: () => this.#held?.drop() }]);
     listenersOf.set(this.#place.server, this);
     for (const listener of this.#listeners) listener.open();
   }
@@ -190,9 +204,9 @@ class Listeners {
 
   readonly #onSettled = (listener: Listener): void => {
     this.#pending.delete(listener);
-    if (this.#pending.size === 0 && !this.#listeners.some(({ isOpen }) => isOpen)) {
-      this.#fallBack();
-    }
+    if (this.#pending.size > 0) return;
+    if (this.#listeners.some(({ isOpen }) => isOpen)) this.#held?.release();
+    else this.#fallBack();
   };
 
   #fallBack(): void {

@@ -20,10 +20,21 @@ class Cluster {
   #joined = 0;
   port = 0;
 
-  constructor(place: Place, policy: 'rr' | 'none', kind: 'net' | 'http', options?: object) {
+  constructor(
+    place: Place,
+    policy: 'rr' | 'none',
+    kind: 'net' | 'http',
+    options?: object,
+    mode?: 'prefer',
+  ) {
     this.#place = place;
     const listen = JSON.stringify({ port: 0, host: place.address, ...options });
-    this.primary = new LocalProgram('cluster', { args: [policy, kind, listen] });
+    const env = this.#envOf(mode);
+    this.primary = new LocalProgram('cluster', { args: [policy, kind, listen], env });
+  }
+
+  #envOf(mode: 'prefer' | undefined): Record<string, string> {
+    return mode === undefined || this.#place.transport === 'tcp' ? {} : { RDMA_NET: mode };
   }
 
   /** Starts so many workers; the numbers of their processes. */
@@ -39,8 +50,7 @@ class Cluster {
   }
 
   client(mode?: 'prefer'): LocalProgram {
-    const isTcp = this.#place.transport === 'tcp';
-    const env = mode === undefined || isTcp ? {} : { RDMA_NET: mode };
+    const env = this.#envOf(mode);
     const args = [this.#place.address, String(this.port)];
     const client = new LocalProgram('cluster-client', { args, env });
     this.#clients.push(client);
@@ -185,6 +195,18 @@ function serverTests(place: Place): void {
     checkShares(t, held, pids);
     await cluster.end(t);
   });
+
+  void t.test(
+    'a worker that has enough connections leaves more to the others',
+    TIMEOUT,
+    async (t) => {
+      const cluster = new Cluster(place, 'rr', 'net', { maxConnections: 1 }, 'prefer');
+      const pids = await cluster.fork(2);
+      t.match(await hold(cluster.client('prefer'), 2), { transports: { tcp: 2 }, errors: {} });
+      t.match(cluster.primary.all('joined'), Array(pids.length).fill({ transports: ['tcp'] }));
+      await cluster.end(t);
+    },
+  );
 
   void t.test('with exclusive, each worker has a port of its own', TIMEOUT, async (t) => {
     const cluster = new Cluster(place, 'rr', 'net', { exclusive: true });

@@ -192,6 +192,7 @@ test('in mode require, a listener that cannot be had is an error', async (t) => 
   configure({ mode: 'require' });
   rdma.listenStatus = Status.AddressInUse;
   const server = net.createServer();
+  server.on('listening', () => t.fail('it does not listen'));
   server.listen(port, '127.0.0.1');
   const [error] = (await once(server, 'error')) as [ErrorWithCause];
   t.match(error, {
@@ -204,6 +205,25 @@ test('in mode require, a listener that cannot be had is an error', async (t) => 
   });
   t.equal(error.cause?.code, 'ERR_RDMA_ADDRESS_IN_USE');
   t.equal(server.listening, false);
+});
+
+test("in mode require, 'listening' comes when RDMA is open", async (t) => {
+  configure({ mode: 'require' });
+  const server = net.createServer();
+  const events: unknown[] = [];
+  server.on('close', () => events.push('close'));
+  server.on('listening', () => events.push(info(server).transport));
+  server.listen(0, '127.0.0.1', () => events.push('callback'));
+  await tick();
+  t.strictSame(events, []);
+  server.close();
+  for (let turns = 0; turns < 3; turns++) await turn();
+  t.strictSame(events, ['close'], 'not where it was closed before');
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.strictSame(events, ['close', 'rdma', 'callback']);
+  t.notOk(Object.hasOwn(server, 'emit'), 'nothing of ours is left on the server');
+  await close(server);
 });
 
 test('in mode require, a server without RDMA fails before it listens', async (t) => {

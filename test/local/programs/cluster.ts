@@ -5,8 +5,8 @@
  *     kill PID      SIGKILL
  *     stop PID      lets it close its server, and disconnect
  *
- * Arguments: scheduling policy, kind of server (`net`, `http`), options of listen as JSON. A server
- * of `net` says the number of its process first, and on what the socket runs; then it echoes.
+ * Arguments: scheduling policy, kind of server (`net`, `http`), options of listen as JSON, and
+ * `maxConnections` with them. A server of `net` says the number of its process first, and on what the socket runs; then it echoes.
  */
 import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
@@ -45,6 +45,9 @@ function echo(socket: net.Socket): void {
 }
 
 function serve(): void {
+  const { maxConnections, ...place } = JSON.parse(options) as net.ListenOptions & {
+    maxConnections?: number;
+  };
   const server =
     kind === 'http'
       ? http.createServer((_request, response) => response.end(String(process.pid)))
@@ -57,11 +60,13 @@ function serve(): void {
   server.on('error', ({ code }: NodeJS.ErrnoException) => {
     say('failed', { pid: process.pid, code });
   });
-  if (process.env.RDMA_NET === 'off') server.once('listening', tell);
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
+  const isOnTcp = maxConnections !== undefined || process.env.RDMA_NET === 'off';
+  if (isOnTcp) server.once('listening', tell);
   else subscribe('rdma-net:listen', tell);
   // A port of its own is nothing that the cluster would close.
   process.once('disconnect', () => server.close());
-  server.listen(JSON.parse(options) as net.ListenOptions);
+  server.listen(place);
 }
 
 if (cluster.isPrimary) lead();
