@@ -315,6 +315,7 @@ t.test('explain tells what is wrong with its command line, with status 2', async
     [['::1:80'], '"::1:80" is no host and port (IPv6 in brackets: [::1:80]:PORT)'],
     [['a:70000'], '"a:70000" is no host and port'],
     [['a:80', 'b'], '"b" is one argument too many'],
+    [['a', '80'], '"80" is one argument too many; write a:80'],
     [['a:0'], 'nobody can connect to port 0'],
     [['--fast', 'a:80'], "Unknown option '--fast'"],
     [['--timeout', 'x', 'a:80'], '--timeout is "x"; expected a number from 0.1 to 600'],
