@@ -40,7 +40,10 @@ function readArguments(args: readonly string[]): Request {
   });
   const [text, more] = positionals;
   if (text === undefined) throw new UsageError('explain needs HOST:PORT');
-  if (more !== undefined) throw new UsageError(`${JSON.stringify(more)} is one argument too many`);
+  if (more !== undefined) {
+    const hint = /^\d+$/.test(more) ? `; write ${text}:${more}` : '';
+    throw new UsageError(`${JSON.stringify(more)} is one argument too many${hint}`);
+  }
   const { host, port } = parseTarget(text);
   if (port === undefined) throw new UsageError(`${JSON.stringify(text)} has no port: HOST:PORT`);
   if (port === 0 && !values.listen) throw new UsageError('nobody can connect to port 0');

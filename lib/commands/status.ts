@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitStatus, UsageError, type Command } from './command';
 import { parseNumber, parseOptions } from './options';
 import { askPrograms, sumOf, type ProgramStatus } from './status/programs';
+import { whyMissing } from './status/missing';
 import { Rates, SORT_KEYS, rowsOf, sortRows, type SortKey } from './status/rates';
 import { showAll, showOne } from './status/text';
 import { painterFor } from './terminal';
@@ -26,6 +27,8 @@ const JSON_VERSION = 1;
 const TOP = 50;
 const WATCH_SECONDS = 2;
 const WATCH_SECONDS_MAX = 3600;
+/** More seconds than these are only taken with `=`: they could be a process id. */
+const ALONE_SECONDS_MAX = 60;
 /** Lines of a terminal that are not for connections. */
 const OTHER_LINES = 16;
 
@@ -52,6 +55,13 @@ function splitWatch(args: readonly string[]): { rest: string[]; watch: number | 
   const [, inline] = /^--watch=(.*)$/.exec(args[at] ?? '') ?? [];
   const following = args[at + 1];
   const isOwn = inline === undefined && following !== undefined && /^[\d.]+$/.test(following);
+  // Whoever means a process gets nothing for a long time.
+  if (isOwn && Number(following) > ALONE_SECONDS_MAX) {
+    throw new UsageError(
+      `--watch ${following} would be seconds; write ${following} --watch for a process, and ` +
+        `--watch=${following} for so many seconds`,
+    );
+  }
   const text = inline ?? (isOwn ? following : String(WATCH_SECONDS));
   const rest = args.filter((_, index) => index !== at && !(isOwn && index === at + 1));
   return { rest, watch: parseNumber('watch', text, [0.1, WATCH_SECONDS_MAX]) };
@@ -159,13 +169,6 @@ class Looks {
   }
 }
 
-function explainMissing(pid: number): string {
-  const about =
-    'It does not run, belongs to another user, has had no socket yet, or has RDMA_NET=off or\n' +
-    'RDMA_NET_STATUS=off.';
-  return `rdma-net: no program ${pid} that uses rdma-net can be asked.\n${about}`;
-}
-
 async function showStatus(args: readonly string[]): Promise<number> {
   const wish = parse(args);
   const looks = new Looks(wish);
@@ -173,7 +176,8 @@ async function showStatus(args: readonly string[]): Promise<number> {
   process.stdout.on('error', () => process.exit(ExitStatus.Ok));
   let found = await looks.look();
   if (found === 'missing') {
-    console.error(explainMissing(wish.pid ?? 0));
+    const pid = wish.pid ?? 0;
+    console.error(`rdma-net: process ${pid} cannot be asked. ${whyMissing(pid)}`);
     return ExitStatus.Trouble;
   }
   for (let count = 1; count < wish.count; count++) {
@@ -194,13 +198,17 @@ users. Without PID, one line for each program. With PID, its servers and connect
 go, where to, what has passed, how much of it in place, and why those on TCP are there.
 
 Options:
-  --watch [SECONDS]   again and again, every ${WATCH_SECONDS} seconds, with rates, until interrupted
+  --watch [SECONDS]   again and again, every ${WATCH_SECONDS} seconds, with rates, until interrupted;
+                      more than ${ALONE_SECONDS_MAX} as --watch=SECONDS
   --count N           with --watch: N times
   --top N             list N connections (${TOP}, or as many as fit); 0 for all
   --sort KEY          by ${SORT_KEYS.join(', ')}; else by bytes, with --watch by rate
   --json              print JSON; with --watch, one line each time
 
-Exits with 1 when there is no such program, or it does not answer. Sockets on TCP that do not keep
-their program alive (socket.unref(), and idle ones of an http agent) are not listed.`,
+Sockets on TCP that do not keep their program alive (socket.unref(), and idle ones of an http agent)
+are not listed.
+
+Status: 0 when it was shown, 1 when there is no such program or it does not answer, 2 when the command
+line is wrong.`,
   run: showStatus,
 };

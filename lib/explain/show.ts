@@ -90,6 +90,7 @@ function showProspect(prospect: Prospect, paint: Painter): string[] {
     return one.state === 'missing' && one.reason !== null ? showReason(one.reason, paint) : [];
   });
   const why = reason === null ? [] : [`${reason.code}: ${reason.text}`];
+  if (reason?.code === 'rule-tls') why.push('What it would be with TLS, --tls tells.');
   return [
     '',
     paint('strong', address) + (isOfThisHost ? ', an address of this host' : ''),

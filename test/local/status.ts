@@ -29,10 +29,10 @@ async function startTalker(place: Place): Promise<Program> {
 }
 
 /** Nothing is there, neither in the folder nor for the command. */
-async function checkGone(t: Test, pid: number): Promise<void> {
+async function checkGone(t: Test, pid: number, why: string): Promise<void> {
   const { code, output } = await run(process.execPath, [cli, 'status', String(pid)]);
   t.equal(code, 1);
-  t.match(output, `no program ${pid} that uses rdma-net can be asked`);
+  t.match(output, `process ${pid} cannot be asked. ${why}`);
   t.strictSame(endpointsOf(pid), []);
 }
 
@@ -97,7 +97,7 @@ export function localStatusTests(place: Place): void {
     program.kill('SIGKILL');
     t.equal(await program.ended(), 'SIGKILL');
     t.equal(endpointsOf(program.pid).length, 1);
-    await checkGone(t, program.pid);
+    await checkGone(t, program.pid, 'There is no such process.');
   });
 
   void t.test('a program that was stopped is told of, and goes on', async (t) => {
@@ -133,7 +133,7 @@ export function localStatusTests(place: Place): void {
     const off = { ...env, RDMA_NET_STATUS: 'off' };
     const program = new Program('talker', { args: [address, '1000'], env: off });
     await program.says('talking');
-    await checkGone(t, program.pid);
+    await checkGone(t, program.pid, 'It was started with RDMA_NET_STATUS=off.');
     t.match(await program.end(), { code: 0, stderr: '' });
   });
 

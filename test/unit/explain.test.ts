@@ -5,8 +5,10 @@ import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
 import t from 'tap';
+import { withCertificate } from '../../benchmarks/certificate';
 import { deviceEntryFor } from '../../lib/explain/device-route';
 import { foresee } from '../../lib/explain/prospect';
+import type { Explanation } from '../../lib/explain/show';
 import { tryToConnect, type Step, type TrialOptions } from '../../lib/explain/trial';
 import { configure } from '../../lib/install';
 import { RdmaError } from '../../lib/errors';
@@ -170,17 +172,24 @@ t.test('the GID of an address is found in the tables of the devices, v2 before v
   t.end();
 });
 
-/** A server in a program of its own, until `use` has ended. */
+/** A server in a program of its own, with TLS if it is given files for that, until `use` has ended. */
 async function withServer(
   environment: Record<string, string>,
   use: (port: number) => Promise<void>,
+  tlsFiles: readonly string[] = [],
 ): Promise<void> {
   const script = `
-    const server = require('node:net').createServer((socket) => socket.on('error', () => {}).resume());
+    const [key, cert] = process.argv.slice(1).map((file) => require('node:fs').readFileSync(file));
+    const onSocket = (socket) => socket.on('error', () => {}).resume();
+    const server = cert === undefined
+      ? require('node:net').createServer(onSocket)
+      : require('node:tls').createServer({ key, cert }, onSocket);
     server.listen(0, '127.0.0.1', () => console.log(server.address().port));
     process.stdin.resume().on('end', () => process.exit());`;
   const preload = path.join(libFolder, 'preload.js');
-  const child = spawn(...nodeCommand(['--require', preload, '-e', script], environment));
+  const child = spawn(
+    ...nodeCommand(['--require', preload, '-e', script, ...tlsFiles], environment),
+  );
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   await use(Number(line));
   child.stdin.end();
@@ -245,6 +254,36 @@ t.test('explain tells why it is TCP, and whom nobody answers, with status 1', as
   });
 });
 
+t.test('explain --tls follows rules that want TLS, and times its handshake', async (t) => {
+  await withCertificate(async (files) => {
+    const use = async (port: number): Promise<void> => {
+      const rules = { RDMA_NET_RULES: `connect ${ADDRESS}:${port} tls local; connect * tcp` };
+      const shown = await runNode([cli, 'explain', '--tls', `${ADDRESS}:${port}`], rules);
+      t.match(shown, { code: 0, stderr: '' });
+      const line = (text: string): string => `^ {2}local  ${text} +\\d+\\.\\d\\d ms$[^]*`;
+      const steps = ['set up shared memory', 'connect', 'TLS handshake'].map(line);
+      t.match(shown.stdout, new RegExp(`${steps.join('')}^Connected over local`, 'm'));
+      const json = await runNode([cli, 'explain', '--tls', '--json', `${ADDRESS}:${port}`], rules);
+      const { trial, ...rest } = JSON.parse(json.stdout) as Explanation;
+      t.match(rest, { tls: true, addresses: [{ wanted: 'local', rule: { line: 1 } }] });
+      t.match(trial, { outcome: { transport: 'local' }, failure: null });
+      t.equal(trial?.steps.at(-1)?.step, 'tls');
+      t.ok((trial?.steps.at(-1)?.milliseconds ?? 0) > 0);
+      const without = await runNode([cli, 'explain', `${ADDRESS}:${port}`], rules);
+      t.match(without, { code: 0, stdout: /rule-tls: [^]*--tls tells[^]*Connected over tcp/ });
+      const strict = { RDMA_NET_RULES: `connect ${ADDRESS}:${port} require tls local` };
+      const refused = await runNode([cli, 'explain', `${ADDRESS}:${port}`], strict);
+      t.match(refused, { code: 1, stdout: /^Not connected: EACCES$/m });
+    };
+    await withServer({}, use, files);
+    const toTcp = async (port: number): Promise<void> => {
+      const shown = await runNode([cli, 'explain', '--tls', `${ADDRESS}:${port}`]);
+      t.match(shown, { code: 1, stdout: /^ {2}tcp +TLS handshake +\d[^]*local-refused/m });
+    };
+    await withServer({ RDMA_NET: 'off' }, toTcp, files);
+  });
+});
+
 t.test('explain --no-connect touches nobody', async (t) => {
   const server = new net.Server(() => t.fail('somebody connected'));
   const port = await listenTcp(server);
@@ -276,6 +315,7 @@ t.test('explain tells what is wrong with its command line, with status 2', async
     [['::1:80'], '"::1:80" is no host and port (IPv6 in brackets: [::1:80]:PORT)'],
     [['a:70000'], '"a:70000" is no host and port'],
     [['a:80', 'b'], '"b" is one argument too many'],
+    [['a', '80'], '"80" is one argument too many; write a:80'],
     [['a:0'], 'nobody can connect to port 0'],
     [['--fast', 'a:80'], "Unknown option '--fast'"],
     [['--timeout', 'x', 'a:80'], '--timeout is "x"; expected a number from 0.1 to 600'],

@@ -13,9 +13,11 @@ import path from 'node:path';
 import { once } from 'node:events';
 import t from 'tap';
 import { AnswerReader } from '../../lib/commands/status/reading';
+import { whyMissing } from '../../lib/commands/status/missing';
 import { Rates, sortRows, type ConnectionRow } from '../../lib/commands/status/rates';
 import { showBytes, showSeconds, showShare } from '../../lib/commands/status/units';
 import { configure } from '../../lib/install';
+import { Files } from '../../lib/machine/files';
 import { ownerOfPrivate, fileNameOf, parseFileName, placeFor } from '../../lib/monitor/folder';
 import { report, type ConnectionReport, type ReportPart } from '../../lib/monitor/report';
 import {
@@ -255,6 +257,7 @@ t.test('status tells wrong arguments, and a program that is not there', async (t
     [['1', '2'], 'found "2" after the PID'],
     [['--sort', 'colour'], '--sort is "colour"; expected one of bytes, rate, stalls, age, peer'],
     [['--watch', '0'], '--watch is "0"; expected a number from 0.1 to 3600'],
+    [['--watch', '1234'], '--watch 1234 would be seconds; write 1234 --watch for a process'],
     [['--count', '2'], '--count is for --watch'],
     [['--tpo', '2'], "Unknown option '--tpo'"],
   ] as const) {
@@ -262,10 +265,44 @@ t.test('status tells wrong arguments, and a program that is not there', async (t
     t.equal(result.code, 2);
     t.match(result.stderr, `rdma-net: ${message}`);
   }
-  const missing = await runNode([cli, 'status', '1']);
+  const missing = await runNode([cli, 'status', '99999999']);
   t.equal(missing.code, 1);
-  t.match(missing.stderr, 'no program 1 that uses rdma-net can be asked');
+  t.equal(
+    missing.stderr,
+    'rdma-net: process 99999999 cannot be asked. There is no such process.\n',
+  );
   const empty = await runNode([cli, 'status', '--json']);
   t.equal(empty.code, 0);
   t.match(JSON.parse(empty.stdout), { version: 1, totals: { connections: {} } });
+});
+
+t.test('why a process cannot be asked is told as far as it can be seen', (t) => {
+  const link = (program: string): object => t.fixture('symlink', `/usr/bin/${program}`);
+  const variables = (...pairs: string[]): string => pairs.map((pair) => `${pair}\0`).join('');
+  const tree = {
+    proc: {
+      2: { exe: link('sleep') },
+      3: { exe: link('node'), environ: variables('A=1', 'RDMA_NET=off') },
+      4: { exe: link('nodejs'), environ: variables('RDMA_NET_STATUS=off') },
+      5: { exe: link('node'), environ: variables('XDG_RUNTIME_DIR=/run/user/elsewhere') },
+      6: { exe: link('node') },
+    },
+  };
+  const files = new Files(t.testdir(tree as object as Parameters<typeof t.testdir>[0]));
+  const own = process.geteuid?.() ?? -1;
+  for (const [pid, why] of [
+    [1, /^There is no such process\.$/],
+    [2, /^It is sleep, and not Node\.$/],
+    [3, /^It was started with RDMA_NET=off\.$/],
+    [4, /^It was started with RDMA_NET_STATUS=off\.$/],
+    [5, /^It runs without rdma-net, .* yet\. .* XDG_RUNTIME_DIR=\/run\/user\/elsewhere, /],
+    [6, /^It runs without rdma-net, or has had no connection and no server yet\.$/],
+  ] as const) {
+    t.match(whyMissing(pid, own, files), why);
+  }
+  t.equal(
+    whyMissing(6, own + 1, files),
+    `It belongs to user ${own}; only that user and root may ask it.`,
+  );
+  t.end();
 });
