@@ -8,7 +8,8 @@
 import os from 'node:os';
 import { calibrate } from '../../lib/bench/calibrate';
 import { hostsContestants, type HostsContestant } from './contestants';
-import { figureOfTransfer, hostsWorkloads, SMC, type HostsWorkload } from './workloads';
+import { figureOfTransfer, hostsWorkloads, type HostsName, type HostsWorkload } from './workloads';
+import { thisMachine, type Machine } from '../support/machine';
 import { smcStatistics, whyNoSmcOn, type SmcStatistics } from './smc';
 import { rotated } from '../../lib/statistics';
 import type { Transfer } from '../pair/transfer-peer';
@@ -16,7 +17,7 @@ import type { Transfer } from '../pair/transfer-peer';
 /** What one contestant did in one round. */
 export interface HostsRow {
   workload: string;
-  contestant: string;
+  contestant: HostsName;
   round: number;
   /** MiB a second, microseconds of a round trip, or requests a second. */
   figure: number;
@@ -27,27 +28,14 @@ export interface HostsRow {
 
 /** Somebody who could not take part, or not to the end. */
 export interface Absent {
-  contestant: string;
+  contestant: HostsName;
   workload: string;
   reason: string;
 }
 
-/** Each of the two hosts. */
-export interface HostsMachine {
-  lab: boolean;
-  platform: string;
-  /** The kernel's release. */
-  kernel: string;
-  /** The model of its processors. */
-  processor: string;
-  processors: number;
-  memoryGibibytes: number;
-  node: string;
-  device: string;
-}
-
 export interface HostsComparison {
-  machine: HostsMachine;
+  /** Each of the two hosts. */
+  machine: Machine;
   rows: HostsRow[];
   absent: Absent[];
   /** What the client's kernel counted of SMC in the end; absent if nobody used it. */
@@ -71,15 +59,17 @@ async function within<T>(work: Promise<T>): Promise<T> {
 class Comparing {
   readonly rows: HostsRow[] = [];
   readonly absent: Absent[] = [];
-  readonly #contestants: Map<string, HostsContestant>;
+  readonly #contestants: Map<HostsName, HostsContestant>;
   readonly #seconds: number;
   readonly #sizes = new Map<string, Transfer>();
 
   constructor(address: string, seconds: number) {
-    this.#contestants = new Map(Object.entries(hostsContestants(address)));
+    this.#contestants = new Map(
+      Object.entries(hostsContestants(address)) as [HostsName, HostsContestant][],
+    );
     this.#seconds = seconds;
     const reason = whyNoSmcOn(os.release());
-    if (reason !== undefined) this.#leave(SMC, 'all', reason);
+    if (reason !== undefined) this.#leave('smc', 'all', reason);
   }
 
   /** Warms up, and finds how long transfers have to be; http warms up by itself. */
@@ -117,7 +107,7 @@ class Comparing {
   async #each(
     workload: HostsWorkload,
     round: number,
-    work: (contestant: HostsContestant, name: string) => Promise<void>,
+    work: (contestant: HostsContestant, name: HostsName) => Promise<void>,
   ): Promise<void> {
     for (const name of rotated(workload.contestants, round)) {
       const contestant = this.#contestants.get(name);
@@ -131,7 +121,7 @@ class Comparing {
   }
 
   /** Takes a contestant out, with what it has measured of this workload so far. */
-  #leave(contestant: string, workload: string, reason: string): void {
+  #leave(contestant: HostsName, workload: string, reason: string): void {
     say(`without ${contestant} from here on: ${workload}: ${reason}`);
     this.absent.push({ contestant, workload, reason });
     this.#contestants.get(contestant)?.kill();
@@ -141,20 +131,6 @@ class Comparing {
     );
     this.rows.splice(0, this.rows.length, ...kept);
   }
-}
-
-function thisHost(): HostsMachine {
-  const processors = os.cpus();
-  return {
-    lab: true,
-    platform: `${process.platform} ${process.arch}`,
-    kernel: os.release(),
-    processor: processors[0]?.model.trim() ?? 'unknown',
-    processors: processors.length,
-    memoryGibibytes: Math.round(os.totalmem() / 2 ** 30),
-    node: process.version,
-    device: 'rxe0',
-  };
 }
 
 function say(text: string): void {
@@ -172,9 +148,9 @@ async function main(): Promise<void> {
     }
   }
   const { rows, absent } = comparing;
-  const usedSmc = rows.some(({ contestant }) => contestant === SMC);
+  const usedSmc = rows.some(({ contestant }) => contestant === 'smc');
   const comparison: HostsComparison = {
-    machine: thisHost(),
+    machine: thisMachine({ lab: true, device: 'rxe0' }),
     rows,
     absent,
     ...(usedSmc ? { smc: await smcStatistics() } : {}),

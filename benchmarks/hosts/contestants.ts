@@ -6,7 +6,7 @@ import { firstLine, nodeWithPreload, root, scriptFile, withPreload } from '../su
 import type { Measured } from '../pair/transfer-pair';
 import { overRdma, overTcp } from '../support/environments';
 import { secondsOfRstream } from '../transfer/c-programs';
-import { RDMA_NET, SMC } from './workloads';
+import type { HostsName } from './workloads';
 import type { LoadResult } from '../http/load';
 import { RemoteProcess } from './remote-process';
 import { nextSaying, Side } from '../pair/side';
@@ -159,22 +159,11 @@ class OverRstream implements HostsContestant {
   }
 }
 
-/** What their processes have in their environment. */
-export const settingsOf: Record<string, Record<string, string>> = {
-  [RDMA_NET]: overRdma,
-  'Node TCP': overTcp,
-  [SMC]: { ...overTcp, LD_PRELOAD: path.basename(smcPreload) },
-  rstream: {},
-  'rstream -T b': {},
-  'rstream -T s -T b': {},
-};
-
-/** Those who take part, by the names they have in the table. */
-export function hostsContestants(address: string): Record<string, HostsContestant> {
+export function hostsContestants(address: string): Record<HostsName, HostsContestant> {
   return {
-    [RDMA_NET]: new OverNode(address, { env: overRdma, transport: 'rdma', watch: unwatched }),
-    'Node TCP': new OverNode(address, { env: overTcp, transport: 'tcp', watch: unwatched }),
-    [SMC]: new OverNode(address, {
+    rdma: new OverNode(address, { env: overRdma, transport: 'rdma', watch: unwatched }),
+    tcp: new OverNode(address, { env: overTcp, transport: 'tcp', watch: unwatched }),
+    smc: new OverNode(address, {
       env: { ...overTcp, LD_PRELOAD: smcPreload },
       transport: 'tcp',
       watch: onSmc,

@@ -5,7 +5,9 @@ interface Common {
   name: string;
   /** MiB a second in all, microseconds there and back, or answers a second. */
   figure: 'rate' | 'round trip' | 'requests';
-  contestants: readonly string[];
+  contestants: readonly HostsName[];
+  /** For readers: of a write, or of what is asked for. */
+  size: string;
 }
 
 export interface TransferWorkload extends Common {
@@ -21,11 +23,20 @@ export interface HttpWorkload extends Common {
 
 export type HostsWorkload = TransferWorkload | HttpWorkload;
 
-/** rdma-net is compared with the others. */
-export const RDMA_NET = 'rdma-net';
-export const SMC = 'Node SMC-R';
-const ofNode = [RDMA_NET, 'Node TCP', SMC];
-const all = [...ofNode, 'rstream', 'rstream -T b', 'rstream -T s -T b'];
+/** Those who take part, with their titles. The others are compared with the first. */
+export const hostsTitles = {
+  tcp: 'Node over TCP',
+  rdma: 'Node over RDMA',
+  smc: 'Node over SMC-R',
+  rstream: 'rstream',
+  'rstream -T b': 'rstream -T b',
+  'rstream -T s -T b': 'rstream -T s -T b',
+} as const;
+
+export type HostsName = keyof typeof hostsTitles;
+
+const ofNode: readonly HostsName[] = ['tcp', 'rdma', 'smc'];
+const all = Object.keys(hostsTitles) as HostsName[];
 
 const MEBIBYTE = 2 ** 20;
 const BULK_BYTES = 2 * MEBIBYTE;
@@ -35,6 +46,7 @@ function bulk(size: string, bytes: number): TransferWorkload {
   return {
     kind: 'transfer',
     name: `${size} there and back`,
+    size,
     figure: 'rate',
     contestants: all,
     transfer: (scale) => ({ bytes, count: (scale * BULK_BYTES) / bytes, turns: 1, echo: true }),
@@ -45,6 +57,7 @@ export const hostsWorkloads: readonly HostsWorkload[] = [
   {
     kind: 'transfer',
     name: '64 B round trip',
+    size: '64 B',
     figure: 'round trip',
     contestants: all,
     transfer: (scale) => ({ bytes: 64, count: 1, turns: scale * ROUND_TRIPS, echo: true }),
@@ -53,7 +66,8 @@ export const hostsWorkloads: readonly HostsWorkload[] = [
   bulk('1 MiB', MEBIBYTE),
   {
     kind: 'http',
-    name: 'http hello, 8 connections',
+    name: 'http hello world, 8 connections',
+    size: 'hello world',
     figure: 'requests',
     contestants: ofNode,
     connections: 8,

@@ -44,7 +44,7 @@ const help = `npm run bench -- [matrix] [OPTIONS]
 
 All of what is listed is the default, but rdma only where there is a device. Then make of the results
   npm run bench -- report FILE [--out report.html]   a page with plots
-  npm run bench -- readme FILE                       the table of the README
+  npm run bench -- readme                            tables in pages, of benchmarks/results
   npm run bench -- compare A.json B.json             what has changed between two of them`;
 
 function read(args: string[]) {

@@ -4,18 +4,15 @@
  *
  *     node dist/benchmarks/matrix/run.js ADDRESS MATRIX_OPTIONS_IN_JSON
  */
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
-import { root } from '../support/children';
 import { thisMachine } from '../support/machine';
 import { matrixContestants } from './contestants';
 import { matrixWorkloads, type MatrixSelection } from './workloads';
 import { comparePairs, countSteps, type PairContestant, type PairRow } from '../pair/compare';
 import { Progress } from '../support/progress';
 import {
-  SCHEMA,
-  VERSION,
   latencyLists,
+  resultHead,
+  rounded,
   type Measurement,
   type Results,
 } from '../report/result-file';
@@ -28,11 +25,6 @@ export interface MatrixOptions extends MatrixSelection {
   lab: boolean;
   /** The RDMA device, if one takes part. */
   device: string | null;
-}
-
-/** To four digits: more are noise, and make files large. */
-function rounded(values: readonly number[]): number[] {
-  return values.map((value) => Number(value.toPrecision(4)));
 }
 
 function measurementFrom(rows: readonly PairRow[]): Measurement | undefined {
@@ -69,16 +61,17 @@ export async function runMatrix(address: string, options: MatrixOptions): Promis
   const contestants = contestantsNamed(transports);
   const compared = { address, workloads, contestants, rounds, seconds };
   const progress = new Progress(countSteps(compared));
+  const notes: string[] = [];
   const rows = await comparePairs({
     ...compared,
     say: (text) => progress.say(text),
-    leaveOut: ({ message }) => progress.say(`left out: ${message}`),
+    leaveOut: ({ message }) => {
+      progress.say(`left out: ${message}`);
+      notes.push(`${message}; so it is left out.`);
+    },
     step: (workload, contestant) => progress.step(`${workload}, ${contestant}`),
   });
   progress.end();
-  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
-    version: string;
-  };
   const measurements = workloads.flatMap(({ name }) =>
     transports.flatMap((transport) => {
       const own = (row: PairRow): boolean => row.workload === name && row.contestant === transport;
@@ -86,9 +79,7 @@ export async function runMatrix(address: string, options: MatrixOptions): Promis
     }),
   );
   return {
-    ...{ schema: SCHEMA, version: VERSION },
-    date: new Date().toISOString().slice(0, 10),
-    release: version,
+    ...resultHead(),
     machine: thisMachine({ lab, device }),
     ...{ rounds, seconds },
     contestants: transports.map((name) => ({
@@ -97,6 +88,7 @@ export async function runMatrix(address: string, options: MatrixOptions): Promis
     })),
     workloads: chosen.map(({ result }) => result),
     measurements,
+    ...(notes.length > 0 ? { notes } : {}),
   };
 }
 

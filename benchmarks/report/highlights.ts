@@ -1,4 +1,4 @@
-/** The few workloads that say most: the table of the README, and the head of the report. */
+/** The few workloads that say most: for tables in pages, and for the head of the report. */
 import type { ResultWorkload, Results } from './result-file';
 
 const titles: readonly [name: string, title: string][] = [
@@ -20,8 +20,14 @@ export interface Highlight {
   workload: ResultWorkload;
 }
 
-/** Those of them that were measured. */
+/** Those of them that were measured; everything, where that is not more. */
 export function highlightsOf({ workloads }: Results): Highlight[] {
+  if (workloads.length <= titles.length) {
+    const known = new Map(titles);
+    return workloads.map((workload) => {
+      return { title: known.get(workload.name) ?? workload.name, workload };
+    });
+  }
   return titles.flatMap(([name, title]) => {
     const workload = workloads.find((each) => each.name === name);
     return workload === undefined ? [] : [{ title, workload }];

@@ -119,6 +119,13 @@ function netPlots(results: Results): Plot[] {
     valueTitle: 'MiB/s',
     logarithmic: false,
   };
+  const both = { ...throughput, title: 'Throughput, one connection, there and back' };
+  const turns = {
+    title: 'Round trips, on average',
+    categoryTitle: 'bytes of a write',
+    valueTitle: 'µs',
+    logarithmic: true,
+  };
   const made = {
     title: 'New connections',
     categoryTitle: 'made at the same time',
@@ -142,6 +149,18 @@ function netPlots(results: Results): Plot[] {
       results,
       throughput,
       categories('throughput', ({ size }) => size ?? ''),
+      true,
+    ),
+    ...plotOf(
+      results,
+      both,
+      categories('there and back', ({ size }) => size ?? ''),
+      true,
+    ),
+    ...plotOf(
+      results,
+      turns,
+      categories('round trip', ({ size }) => size ?? ''),
       true,
     ),
     ...plotOf(

@@ -1,24 +1,31 @@
 /**
- * `npm run bench -- readme FILE [--into README.md]`: puts the table made of a file of results between
- * the markers of the README.
+ * `npm run bench -- readme [FILE...]`: puts the tables made of the results that are kept, or of those of
+ * them that are named, between their markers in the README and in docs/benchmarks.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../support/children';
-import { readmeTable, replaceTable } from './readme-table';
+import { keptTables, readmeTable, replaceTable } from './readme-table';
 import { readResults } from './result-file';
 
+const kept = path.join(root, 'benchmarks', 'results');
+
 export function benchReadme(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { into: { type: 'string', default: path.join(root, 'README.md') } },
-  });
-  const [file, ...more] = positionals;
-  if (file === undefined || more.length > 0) throw new Error('readme wants one file of results');
-  const table = readmeTable(readResults(file));
-  writeFileSync(values.into, replaceTable(readFileSync(values.into, 'utf8'), table));
-  console.log(table);
+  const { positionals } = parseArgs({ args, allowPositionals: true });
+  const named = positionals.map((file) => path.resolve(file));
+  const all = keptTables.map((each) => ({ ...each, file: path.join(kept, each.file) }));
+  const unknown = named.find((file) => !all.some((each) => each.file === file));
+  if (unknown !== undefined) {
+    const names = keptTables.map(({ file }) => file).join(', ');
+    throw new Error(`readme wants files that are kept in ${kept}, out of ${names}; not ${unknown}`);
+  }
+  for (const { file, page, part } of all) {
+    if (named.length > 0 && !named.includes(file)) continue;
+    const table = readmeTable(readResults(file));
+    const where = path.join(root, page);
+    writeFileSync(where, replaceTable(readFileSync(where, 'utf8'), part, table));
+    console.log(`${page}:\n\n${table}\n`);
+  }
   return Promise.resolve();
 }

@@ -1,13 +1,35 @@
-/** The table of the README, which is made of results and never typed. */
+/** Tables of the README and of docs/benchmarks.md, which are made of results and never typed. */
 import { factorsOf } from './factors';
 import { showFactor, showFigure, showFigures, showUnit } from './figure-text';
 import { highlightsOf, type Highlight } from './highlights';
 import { describeMachine } from '../support/machine';
+import { labCaveat } from '../support/where';
 import { measurementOf, type Results } from './result-file';
 import { spreadOf } from '../../lib/statistics';
 
-export const BEGIN = '<!-- benchmarks:begin -->';
-export const END = '<!-- benchmarks:end -->';
+/** A table in a page, between {@link markersOf} its part, and the file in results/ it is made of. */
+export const keptTables = [
+  { file: 'one-host.json', page: 'README.md', part: 'benchmarks' },
+  { file: 'two-hosts.json', page: 'docs/benchmarks.md', part: 'two-hosts' },
+] as const;
+
+/** Between which a part of a page is made. */
+export function markersOf(part: string): { begin: string; end: string } {
+  return { begin: `<!-- ${part}:begin -->`, end: `<!-- ${part}:end -->` };
+}
+
+/** With more contestants, a table with columns for each would be too wide. */
+const WIDE_CONTESTANTS_MAX = 3;
+
+/** A line for each contestant. */
+function longLines(results: Results, { title, workload }: Highlight): string[][] {
+  return results.contestants.flatMap(({ name, title: by }, index) => {
+    const own = measurementOf(results, workload.name, name);
+    if (own === undefined) return [];
+    const factors = index === 0 ? '' : showFigures(factorsOf(results, workload, name), showFactor);
+    return [[title, by, showUnit(workload.unit), showFigures(own.figures), factors]];
+  });
+}
 
 function line(results: Results, { title, workload }: Highlight): string[] {
   const cells = results.contestants.flatMap(({ name }, index) => {
@@ -40,36 +62,52 @@ function markdown(lines: string[][], textColumns: number): string[] {
   return [row(header), `| ${rule.join(' | ')} |`, ...rest.map(row)];
 }
 
+function whereOf({ machine, hosts = 1 }: Results): string {
+  if (hosts > 1) return machine.lab ? 'two guests of the lab' : 'two hosts';
+  return machine.lab ? 'two programs of one guest' : 'two programs of one host';
+}
+
+function tableOf(results: Results): string[] {
+  const [first, ...others] = results.contestants;
+  const [where, times] = [whereOf(results), `times ${first?.title ?? ''}`];
+  const highlights = highlightsOf(results);
+  if (results.contestants.length > WIDE_CONTESTANTS_MAX) {
+    const lines = highlights.flatMap((highlight) => longLines(results, highlight));
+    return markdown([[where, 'by', 'unit', 'figure', times], ...lines], 3);
+  }
+  const header = [
+    ...[where, 'unit', first?.title ?? ''],
+    ...others.flatMap(({ title }) => [title, times]),
+  ];
+  return markdown([header, ...highlights.map((highlight) => line(results, highlight))], 2);
+}
+
 /** What stands between the markers. */
 export function readmeTable(results: Results): string {
-  const [first, ...others] = results.contestants;
-  const header = [
-    'two programs of one host',
-    'unit',
-    first?.title ?? '',
-    ...others.flatMap(({ title }) => [title, `times ${first?.title ?? ''}`]),
-  ];
-  const lines = highlightsOf(results).map((highlight) => line(results, highlight));
-  const { rounds, machine } = results;
+  const { rounds, machine, notes = [] } = results;
   return [
-    ...markdown([header, ...lines], 2),
+    ...tableOf(results),
     '',
-    `Medians of ${rounds} rounds; “times ${first?.title ?? ''}” is how many times as fast, of the ` +
-      'same round, with the least and the',
+    `Medians of ${rounds} rounds; “times ${results.contestants[0]?.title ?? ''}” is how many times as ` +
+      'fast, of the same round, with the least and the',
     `most. On ${describeMachine(machine)}.`,
+    ...(machine.lab ? ['', labCaveat] : []),
+    ...notes.flatMap((note) => ['', note]),
   ].join('\n');
 }
 
-/** @throws Error where the text has no such place */
-export function replaceTable(readme: string, table: string): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} with ${END} after it`);
-  return `${readme.slice(0, begin)}${BEGIN}\n\n${table}\n\n${readme.slice(end)}`;
+/** @throws Error where the text has no such part */
+export function replaceTable(text: string, part: string, table: string): string {
+  const markers = markersOf(part);
+  const begin = text.indexOf(markers.begin);
+  const end = text.indexOf(markers.end);
+  if (begin < 0 || end < begin) throw new Error(`no ${markers.begin} with ${markers.end} after it`);
+  return `${text.slice(0, begin)}${markers.begin}\n\n${table}\n\n${text.slice(end)}`;
 }
 
-/** What stands between the markers of a text. */
-export function tableIn(readme: string): string {
-  const [, rest = ''] = readme.split(BEGIN, 2);
-  return rest.slice(0, Math.max(0, rest.indexOf(END))).trim();
+/** What stands between the markers of a part. */
+export function tableIn(text: string, part: string): string {
+  const { begin, end } = markersOf(part);
+  const [, rest = ''] = text.split(begin, 2);
+  return rest.slice(0, Math.max(0, rest.indexOf(end))).trim();
 }

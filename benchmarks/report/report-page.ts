@@ -15,7 +15,7 @@ import { labCaveat } from '../support/where';
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /** Contestants that are in no result so far have the next colour of the style sheet. */
-const COLOURS = ['tcp', 'local', 'rdma'];
+const COLOURS = ['tcp', 'local', 'rdma', 'smc', 'rstream', 'rstream -T b'];
 
 function colourOf(contestant: string): number {
   const index = COLOURS.indexOf(contestant);
@@ -30,14 +30,17 @@ function legend(results: Results): string {
   return `<ul class="legend">${items.join('')}</ul>`;
 }
 
+function whereOf({ machine, hosts = 1 }: Results): string {
+  if (!machine.lab) return hosts === 1 ? 'two processes of one host' : `${hosts} hosts`;
+  if (hosts === 1) return 'the lab: an emulated guest with software RDMA';
+  return `the lab: ${hosts} emulated guests with software RDMA`;
+}
+
 function facts(results: Results): string {
   const { machine, date, release, rounds, seconds } = results;
   const entries: [string, string][] = [
     ['Measured', `${date}, with rdma-net ${release}`],
-    [
-      'Where',
-      machine.lab ? 'the lab: an emulated guest with software RDMA' : 'two processes of one host',
-    ],
+    ['Where', whereOf(results)],
     ['Processors', `${machine.processors} × ${machine.processor}`],
     ['System', `${machine.platform}, kernel ${machine.kernel}, ${machine.memoryGibibytes} GiB`],
     ['Node', machine.node],
@@ -134,7 +137,8 @@ function article(results: Results, numbering: Numbering): string {
     .slice(1)
     .map(({ name, title }) => factorTable(results, name, title));
   const sections = sectionsOf(results).map((section) => numbering.section(results, section));
-  const note = results.machine.lab ? `<p class="note">${escapeHtml(labCaveat)}</p>` : '';
+  const notes = [...(results.machine.lab ? [labCaveat] : []), ...(results.notes ?? [])];
+  const note = notes.map((text) => `<p class="note">${escapeHtml(text)}</p>`).join('\n');
   return `<article>${facts(results)}\n${note}
 <p>Bars are medians of the rounds, and whiskers reach from the least to the most. What is “times
 ${escapeHtml(results.contestants[0]?.title ?? '')}” is how many times as fast, of the same round.</p>

@@ -83,8 +83,9 @@ export function changesOf(before: Results, after: Results, leastChange: number):
 
 /** In what the conditions of two files differ, as lines of text. */
 export function differencesOf(before: Results, after: Results): string[] {
-  const conditions = ({ machine, seconds, rounds }: Results): Record<string, unknown> => {
-    return { ...machine, seconds, rounds };
+  const conditions = ({ machine, hosts, seconds, rounds }: Results) => {
+    const all: Record<string, unknown> = { ...machine, hosts: hosts ?? 1, seconds, rounds };
+    return all;
   };
   const [then, now] = [conditions(before), conditions(after)];
   return Object.keys(now)

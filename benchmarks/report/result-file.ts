@@ -4,6 +4,8 @@
  * another version.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { root } from '../support/children';
 import type { Machine } from '../support/machine';
 import { percentileNames, type Percentiles } from '../../lib/statistics';
 
@@ -13,7 +15,7 @@ export const VERSION = 1;
 /** What was done, and in what its figures are. */
 export interface ResultWorkload {
   name: string;
-  /** What it belongs to: throughput, round trip, connects, http, https or http2. */
+  /** What it belongs to: throughput, there and back, round trip, connects, http, https or http2. */
   group: string;
   unit: string;
   moreIsBetter: boolean;
@@ -36,10 +38,10 @@ export interface Measurement {
   workload: string;
   contestant: string;
   figures: number[];
-  /** Processor time of client and server together. */
-  cpuSeconds: number[];
+  /** Processor time of client and server together, where it was looked at. */
+  cpuSeconds?: number[];
   /** In microseconds. */
-  latency?: Record<keyof Percentiles, number[]>;
+  latency?: Partial<Record<keyof Percentiles, number[]>>;
 }
 
 export interface Results {
@@ -49,7 +51,10 @@ export interface Results {
   date: string;
   /** The version of rdma-net. */
   release: string;
+  /** Each, where there are several. */
   machine: Machine;
+  /** How many hosts took part, if more than one. */
+  hosts?: number;
   rounds: number;
   /** Of each measurement. */
   seconds: number;
@@ -57,6 +62,19 @@ export interface Results {
   contestants: ResultContestant[];
   workloads: ResultWorkload[];
   measurements: Measurement[];
+  /** Sentences for readers: who did not take part and why, and the like. */
+  notes?: string[];
+}
+
+/** How results begin that are made now, with this version of rdma-net. */
+export function resultHead(): Pick<Results, 'schema' | 'version' | 'date' | 'release'> {
+  const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
+  return {
+    schema: SCHEMA,
+    version: VERSION,
+    date: new Date().toISOString().slice(0, 10),
+    release: (JSON.parse(manifest) as { version: string }).version,
+  };
 }
 
 export function measurementOf(
@@ -78,7 +96,11 @@ function areNumbers(value: unknown, count: number): boolean {
 function problemOf(measurement: Record<string, unknown>, results: Results): string | undefined {
   const { workload, contestant, figures, cpuSeconds, latency } = measurement;
   const { rounds } = results;
-  const lists = { figures, cpuSeconds, ...(isObject(latency) ? latency : {}) };
+  const lists = {
+    figures,
+    ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
+    ...(isObject(latency) ? latency : {}),
+  };
   if (!results.workloads.some(({ name }) => name === workload)) return 'of an unknown workload';
   if (!results.contestants.some(({ name }) => name === contestant)) {
     return 'of an unknown contestant';
@@ -138,7 +160,8 @@ export function writeResults(file: string, results: Results): void {
 export function joinResults(earlier: Results, later: Results): Results {
   const alike = (of: (results: Results) => unknown): boolean =>
     JSON.stringify(of(earlier)) === JSON.stringify(of(later));
-  if (!alike(({ machine }) => machine)) throw new Error('they are of different machines');
+  if (!alike(({ machine, hosts }) => [machine, hosts]))
+    throw new Error('they are of different machines');
   if (!alike(({ rounds, seconds, release }) => [rounds, seconds, release])) {
     throw new Error('they are of different releases, rounds or seconds');
   }
@@ -146,14 +169,25 @@ export function joinResults(earlier: Results, later: Results): Results {
   const isNew = ({ name }: ResultWorkload): boolean =>
     later.workloads.some((workload) => workload.name === name);
   const kept = earlier.workloads.filter((workload) => !isNew(workload));
+  // What is said of a workload begins with its name.
+  const stillTrue = (earlier.notes ?? []).filter(
+    (note) => !later.workloads.some(({ name }) => note.startsWith(`${name}, `)),
+  );
+  const notes = [...stillTrue, ...(later.notes ?? [])];
   return {
     ...later,
+    ...(notes.length > 0 ? { notes } : {}),
     workloads: [...kept, ...later.workloads],
     measurements: [
       ...earlier.measurements.filter(({ workload }) => kept.some(({ name }) => name === workload)),
       ...later.measurements,
     ],
   };
+}
+
+/** To four digits: more are noise, and make files large. */
+export function rounded(values: readonly number[]): number[] {
+  return values.map((value) => Number(value.toPrecision(4)));
 }
 
 /** Lists of the percentiles of each round. */

@@ -26,8 +26,8 @@ function linesOf(results: Results, workload: ResultWorkload): string[][] {
         index === 0 ? '' : showSpread(factorsOf(results, workload, name), 2),
         middle(latency?.p50),
         middle(latency?.p99),
-        spreadOf(cpuSeconds).median.toFixed(2),
-        workload.work,
+        cpuSeconds === undefined ? '' : spreadOf(cpuSeconds).median.toFixed(2),
+        cpuSeconds === undefined ? '' : workload.work,
       ],
     ];
   });

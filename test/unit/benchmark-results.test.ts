@@ -10,8 +10,8 @@ import { matrixWorkloads } from '../../benchmarks/matrix/workloads';
 import { chosen, wholeNumbers } from '../../benchmarks/support/options';
 import { sectionsOf } from '../../benchmarks/report/plots';
 import {
-  BEGIN,
-  END,
+  keptTables,
+  markersOf,
   readmeTable,
   replaceTable,
   tableIn,
@@ -33,15 +33,16 @@ const kept = path.join(root, 'benchmarks', 'results');
 
 t.test('answers count once all connections are there, until as many have come again', (t) => {
   const window = new LoadWindow(2, 0);
-  window.connected();
+  t.equal(window.connected(), 'more to come');
   t.equal(window.answered(1), 'open');
   t.equal(window.answered(1), 'open', 'one is not connected yet');
-  window.connected();
+  t.equal(window.connected(), 'last');
+  t.equal(window.answered(1), 'open');
   t.equal(window.answered(1), 'open', 'from now on');
   t.equal(window.answered(5), 'open');
   t.equal(window.answered(7), 'over');
   t.equal(window.answered(9), 'over');
-  t.match(window.result(), { requests: 2, requestsInAll: 6, latency: { p50: 5000, p99: 7000 } });
+  t.match(window.result(), { requests: 2, requestsInAll: 7, latency: { p50: 5000, p99: 7000 } });
   t.end();
 });
 
@@ -74,6 +75,22 @@ t.test('results are the same after they were written and read', (t) => {
   t.same(checkResults(JSON.parse(written)), fixture());
   const lines = written.split('\n').filter((line) => line.includes('"figures"'));
   t.equal(lines.length, fixture().measurements.length, 'one line for each');
+  t.end();
+});
+
+t.test('results may be without processor time, and with some percentiles alone', (t) => {
+  const results = fixture();
+  const measurements = results.measurements.map(({ workload, contestant, figures }) => {
+    return { workload, contestant, figures, latency: { p99: figures } };
+  });
+  const less = checkResults({ ...results, measurements });
+  const [header = [], line = []] = resultLines(less);
+  t.same(
+    ['figure', 'p50 us', 'p99 us', 'CPU s'].map((name) => line[header.indexOf(name)]),
+    ['100 [90, 110]', '', '100', ''],
+  );
+  const latencies = sectionsOf(less).flatMap(({ plots }) => plots.map(({ title }) => title));
+  t.ok(latencies.includes('http, hello world: 99 % are answered within'));
   t.end();
 });
 
@@ -124,7 +141,12 @@ t.test('results of parts are joined, the later ones win, and others are refused'
   );
   const elsewhere = { ...fixture(), machine: { ...machine, processors: 3 } };
   t.throws(() => joinResults(fixture(), elsewhere), /different machines/);
+  t.throws(() => joinResults(fixture(), { ...fixture(), hosts: 2 }), /different machines/);
   t.throws(() => joinResults(fixture(), { ...fixture(), rounds: 4 }), /rounds/);
+  const notes = [`${name}, tcp: failed`, 'of all'];
+  const noted = { ...fixture(), notes };
+  t.same(joinResults(noted, of(fixture(), true)).notes, ['of all'], 'it was measured again');
+  t.same(joinResults(noted, of(fixture(), false)).notes, notes);
   t.end();
 });
 
@@ -139,7 +161,7 @@ t.test('the table in the terminal has a line for each, and how many times as fas
   t.end();
 });
 
-t.test('the table for the README is put between its markers, and nothing else changes', (t) => {
+t.test('a table is put between the markers of its part, and nothing else changes', (t) => {
   const table = readmeTable(fixture());
   const row = table.split('\n').find((line) => line.includes('writes of 64 KiB')) ?? '';
   t.same(
@@ -147,19 +169,41 @@ t.test('the table for the README is put between its markers, and nothing else ch
     ['', 'net: writes of 64 KiB', 'MiB/s', '100', '300', '3.00× [2.82×, 3.22×]', ''],
   );
   t.match(table, /Processor of Nobody.*Node v20\.0\.0/);
-  const before = `before\n\n${BEGIN}\n\nold\n\n${END}\n\nafter\n`;
-  const after = replaceTable(before, table);
-  t.equal(after, `before\n\n${BEGIN}\n\n${table}\n\n${END}\n\nafter\n`);
-  t.equal(tableIn(after), table);
-  t.equal(replaceTable(after, table), after);
-  t.throws(() => replaceTable('no markers', table), /no <!-- benchmarks:begin -->/);
+  const { begin, end } = markersOf('one');
+  const around = `${markersOf('other').begin}\nbefore\n\n${begin}`;
+  const before = `${around}\n\nold\n\n${end}\n\nafter\n`;
+  const after = replaceTable(before, 'one', table);
+  t.equal(after, `${around}\n\n${table}\n\n${end}\n\nafter\n`);
+  t.equal(tableIn(after, 'one'), table);
+  t.equal(replaceTable(after, 'one', table), after);
+  t.throws(() => replaceTable('no markers', 'one', table), /no <!-- one:begin -->/);
   t.end();
 });
 
-t.test('the README has the table of the results that are kept', (t) => {
-  const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
-  const table = readmeTable(readResults(path.join(kept, 'one-host.json')));
-  t.equal(tableIn(readme), table, 'npm run bench -- readme benchmarks/results/one-host.json');
+t.test('with many who took part, each has a line of its own, and notes are below', (t) => {
+  const many = ['tcp', 'local', 'a', 'b'].map((name) => ({ name, title: name }));
+  const table = readmeTable({ ...fixture(), contestants: many, hosts: 2, notes: ['b was late'] });
+  const rows = table.split('\n').map((row) => row.split('|').map((cell) => cell.trim()));
+  t.match(rows[0], ['', 'two hosts', 'by', 'unit', 'figure', 'times tcp']);
+  const writes = rows.filter(([, title]) => title === 'net: writes of 64 KiB');
+  t.same(writes, [
+    ['', 'net: writes of 64 KiB', 'tcp', 'MiB/s', '100 [90.0, 110]', '', ''],
+    ...[
+      ['', 'net: writes of 64 KiB', 'local', 'MiB/s', '300 [290, 310]', '3.00× [2.82×, 3.22×]', ''],
+    ],
+  ]);
+  t.match(table, /\n\nb was late$/);
+  t.end();
+});
+
+t.test('the pages have the tables of the results that are kept, all of them', (t) => {
+  for (const { file, page, part } of keptTables) {
+    const text = readFileSync(path.join(root, page), 'utf8');
+    const table = readmeTable(readResults(path.join(kept, file)));
+    t.equal(tableIn(text, part), table, `${file} in ${page}: npm run bench -- readme`);
+  }
+  const files = readdirSync(kept).filter((name) => name.endsWith('.json'));
+  t.same(files.toSorted(), keptTables.map(({ file }) => file).toSorted());
   t.end();
 });
 
@@ -251,6 +295,8 @@ t.test('everything that was measured is plotted, with its median and its spread'
     values: Array(2).fill({ median: 300, least: 290, most: 310 }),
   });
   t.same(http?.table[1]?.slice(0, 3), ['1', '100 [90.0, 110]', '300 [290, 310]']);
+  const average = plots.find(({ title }) => title === 'Round trips, on average');
+  t.equal(average?.series[1]?.values[0]?.median, 300);
   const roundTrip = plots.find(({ title }) => title === 'Round trip of 64 B');
   t.same(roundTrip?.categories, ['median', '90 %', '99 %', '99.9 %']);
   t.equal(roundTrip?.series[0]?.values[3]?.median, 100_000);
@@ -279,8 +325,10 @@ t.test('there is no plot of what nobody has measured, and no bar of who took no 
 t.test('the report is one file that loads nothing, and no text of it is taken for HTML', (t) => {
   const results = fixture();
   results.machine.processor = '</script><b>"&';
+  results.notes = ['</script><b>noted'];
   const page = reportPage([results]);
   t.match(page, '&lt;/script&gt;&lt;b&gt;&quot;&amp;');
+  t.match(page, '&lt;/script&gt;&lt;b&gt;noted');
   t.notMatch(page, /<\/script><b>/);
   t.notMatch(page, /<(script|img|link|iframe)[^>]*(src|href)=/);
   t.notMatch(page, 'sourceMappingURL');

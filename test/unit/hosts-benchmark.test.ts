@@ -3,9 +3,8 @@ import { execFile } from 'node:child_process';
 import os from 'node:os';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { HostsMachine, HostsRow } from '../../benchmarks/hosts/compare';
-import { linesOf, smcEvidence } from '../../benchmarks/hosts/report';
-import { hostsResults } from '../../benchmarks/hosts/results';
+import type { Absent, HostsRow } from '../../benchmarks/hosts/compare';
+import { hostsResults, smcEvidence } from '../../benchmarks/hosts/results';
 import { figureOfTransfer, hostsWorkloads } from '../../benchmarks/hosts/workloads';
 import {
   buildSmc,
@@ -14,6 +13,10 @@ import {
   whyNotSmc,
   type SmcStatistics,
 } from '../../benchmarks/hosts/smc';
+import { sectionsOf } from '../../benchmarks/report/plots';
+import { changesOf } from '../../benchmarks/report/result-compare';
+import { checkResults, showResults } from '../../benchmarks/report/result-file';
+import { machine } from '../report/results';
 
 const run = promisify(execFile);
 
@@ -50,25 +53,6 @@ t.test('SMC-R is not tried with the software RDMA of kernels on which it hangs',
   t.end();
 });
 
-t.test('better is more of a rate and less of a round trip, in rounds that both have', (t) => {
-  const row = (workload: string, contestant: string, round: number, figure: number): HostsRow => ({
-    ...{ workload, contestant, round, figure },
-  });
-  const lines = linesOf([
-    row('64 B round trip', 'rdma-net', 0, 50),
-    row('64 B round trip', 'Node TCP', 0, 100),
-    row('64 B round trip', 'rdma-net', 1, 50),
-    row('1 MiB there and back', 'rdma-net', 0, 100),
-    row('1 MiB there and back', 'Node TCP', 0, 50),
-  ]);
-  const find = (workload: string, contestant: string) =>
-    lines.find(([name, by]) => name === workload && by === contestant);
-  t.equal(find('64 B round trip', 'Node TCP')?.[4], '2.00 [2.00, 2.00]');
-  t.equal(find('1 MiB there and back', 'Node TCP')?.[4], '2.00 [2.00, 2.00]');
-  t.equal(find('64 B round trip', 'rstream')?.[2], '-', 'who did not take part');
-  t.end();
-});
-
 t.test('a rate counts both directions, and a round trip is of one turn', (t) => {
   const transfers = hostsWorkloads.filter((workload) => workload.kind === 'transfer');
   for (const workload of transfers) {
@@ -80,25 +64,48 @@ t.test('a rate counts both directions, and a round trip is of one turn', (t) => 
   t.end();
 });
 
+const roundTrip = '64 B round trip';
+const http = { workload: 'http hello world, 8 connections', contestant: 'tcp' } as const;
+const rounds = [0, 1];
+const rows: HostsRow[] = [
+  ...rounds.map((round) => {
+    return { workload: roundTrip, contestant: 'rdma' as const, round, figure: 50 + round };
+  }),
+  { workload: roundTrip, contestant: 'rstream', round: 0, figure: 9 },
+  ...rounds.map((round) => ({ ...http, round, figure: 80, latencyP50Ms: 2, latencyP99Ms: 5 })),
+];
+const absent: Absent[] = [{ contestant: 'rstream', workload: roundTrip, reason: 'it hung' }];
+
 t.test('results have a number for each round, and nothing of who left before', (t) => {
-  const rows = [0, 1].flatMap((round) => [
-    { workload: '64 B round trip', contestant: 'rdma-net', round, figure: 50 + round },
-    ...(round === 0
-      ? [{ workload: '64 B round trip', contestant: 'rstream', round, figure: 9 }]
-      : []),
-  ]);
-  const http = { workload: 'http hello, 8 connections', contestant: 'Node TCP' };
-  const requests = [0, 1].map((round) => {
-    return { ...http, round, figure: 80, latencyP50Ms: 2, latencyP99Ms: 5 };
-  });
-  const absent = [{ contestant: 'rstream', workload: '64 B round trip', reason: 'it hung' }];
-  const machine = { kernel: '6.12' } as HostsMachine;
-  const results = hostsResults({ machine, absent, rows: [...rows, ...requests] }, 2, 1);
-  t.match(results, { rounds: 2, machine: { kernel: '6.12' }, absent, hosts: 2 });
-  t.same((results as { measurements: unknown }).measurements, [
-    { workload: '64 B round trip', contestant: 'rdma-net', figures: [50, 51] },
+  const results = hostsResults({ machine, absent, rows }, 2, 1);
+  t.match(results, { rounds: 2, machine, hosts: 2 });
+  t.same(results.measurements, [
+    { workload: roundTrip, contestant: 'rdma', figures: [50, 51] },
     { ...http, figures: [80, 80], latency: { p50: [2000, 2000], p99: [5000, 5000] } },
   ]);
+  t.match(results.notes, [/-T b/, 'rstream did not take part (64 B round trip): it hung']);
+  t.end();
+});
+
+t.test('results of two hosts are read, plotted and compared as those of one', (t) => {
+  const results = checkResults(
+    JSON.parse(showResults(hostsResults({ machine, absent, rows }, 2, 1))),
+  );
+  const titles = sectionsOf(results).flatMap(({ plots }) => plots.map(({ title }) => title));
+  t.same(titles, [
+    'Round trips, on average',
+    'http, hello world: requests',
+    'http, hello world: 99 % are answered within',
+  ]);
+  const slower = rows.map((row) => ({ ...row, figure: row.figure * 3 }));
+  const changes = changesOf(results, hostsResults({ machine, absent, rows: slower }, 2, 1), 0.05);
+  t.same(
+    changes.map(({ workload, verdict }) => [workload, verdict]),
+    [
+      [roundTrip, 'slower'],
+      [http.workload, 'faster'],
+    ],
+  );
   t.end();
 });
 
