@@ -85,6 +85,13 @@ function bodyOf(bytes: number): Buffer {
   return body;
 }
 
+/**
+ * With large bodies for a thousand connections, a client may read an answer seconds after the server
+ * has sent it; a connection that is idle so long would be ended by the server while the next request
+ * is on its way.
+ */
+const KEEP_ALIVE_FOR_EVER_MS = 0;
+
 async function runServer(address: string, key?: string, certificate?: string): Promise<void> {
   const answer = (
     request: http.IncomingMessage | http2.Http2ServerRequest,
@@ -94,6 +101,7 @@ async function runServer(address: string, key?: string, certificate?: string): P
     response.end(bytes > 0 ? bodyOf(bytes) : HELLO);
   };
   const plain = http.createServer(answer);
+  plain.keepAliveTimeout = KEEP_ALIVE_FOR_EVER_MS;
   const plain2 = http2.createServer(answer);
   const servers: Server[] = [plain, plain2];
   const ports: Ports = {
@@ -104,6 +112,7 @@ async function runServer(address: string, key?: string, certificate?: string): P
   if (key !== undefined && certificate !== undefined) {
     const files = { key: readFileSync(key), cert: readFileSync(certificate) };
     const secure = https.createServer(files, answer);
+    secure.keepAliveTimeout = KEEP_ALIVE_FOR_EVER_MS;
     servers.push(secure);
     ports.https = await listening(secure, address);
   }

@@ -1,5 +1,5 @@
 /** A load generator for http2 over node:http2, for autocannon has none. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http2, { type ClientHttp2Session } from 'node:http2';
 import type { Load, Loaded } from './load';
 import { LoadWindow } from './load-window';
@@ -8,6 +8,7 @@ import { LoadWindow } from './load-window';
 type Answer = 'whole' | 'failed';
 
 function request(session: ClientHttp2Session, path: string, bytes: number): Promise<Answer> {
+  if (session.destroyed) return Promise.resolve('failed');
   return new Promise((resolve) => {
     let [received, status] = [0, 0];
     const stream = session.request({ ':path': path });
@@ -23,7 +24,11 @@ export async function loadHttp2({ url, connections, seconds, bytes }: Load): Pro
   const { origin, pathname } = new URL(url);
   const window = new LoadWindow(connections, seconds);
   let [failures, isOver] = [0, false];
+  const ready = new EventEmitter();
+  const allConnected = once(ready, 'all');
   const use = async (session: ClientHttp2Session): Promise<void> => {
+    // Those that come first would keep the others waiting, with large bodies for long.
+    await allConnected;
     while (!isOver) {
       const startMs = performance.now();
       if ((await request(session, pathname, bytes)) === 'failed') {
@@ -37,9 +42,11 @@ export async function loadHttp2({ url, connections, seconds, bytes }: Load): Pro
     if (!session.destroyed) await once(session, 'close');
   };
   const sessions = Array.from({ length: connections }, () => {
-    const session = http2.connect(origin, () => window.connected());
+    const session = http2.connect(origin, () => {
+      if (window.connected() === 'last') ready.emit('all');
+    });
     // The requests of a session that failed fail with it.
-    session.on('error', () => undefined);
+    session.on('error', () => ready.emit('all'));
     return session;
   });
   await Promise.all(sessions.map(use));

@@ -24,7 +24,7 @@ export interface Loaded {
   seconds: number;
   /** Answered in these seconds. */
   requests: number;
-  /** Answered since the beginning. */
+  /** Answered since all connections were there. */
   requestsInAll: number;
   latency: Percentiles;
   /** Errors, timeouts, answers that were not 2xx, and those that were too short. */
@@ -37,29 +37,66 @@ export interface Loaded {
 const LOOK_MS = 50;
 const SECONDS_MAX = 600;
 
+/**
+ * Clients that ask for a greeting until all of them are connected, and only then for what is
+ * measured: those that come first would keep the others waiting, with large bodies for long.
+ */
+class Clients {
+  readonly #path: string;
+  readonly #window: LoadWindow;
+  readonly #all: autocannon.Client[] = [];
+  /** Those whose next answer is still a greeting. */
+  readonly #greeted = new Set<autocannon.Client>();
+  #hasBegun = false;
+
+  constructor(path: string, window: LoadWindow) {
+    this.#path = path;
+    this.#window = window;
+  }
+
+  add(client: autocannon.Client): void {
+    this.#all.push(client);
+    this.#greeted.add(client);
+    // It makes its connection right after this.
+    process.nextTick(() => {
+      const { conn } = client as autocannon.Client & { conn: Socket };
+      conn.once(conn instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
+        if (this.#window.connected() === 'last') this.#begin();
+      });
+    });
+  }
+
+  /** Told of each answer, says whether it is only a greeting. */
+  isGreeting(client: autocannon.Client): boolean {
+    if (!this.#hasBegun) return true;
+    return this.#greeted.delete(client);
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    for (const client of this.#all) client.setRequests([{ path: this.#path }]);
+  }
+}
+
 async function loadWithAutocannon({ url, connections, seconds, bytes }: Load): Promise<Loaded> {
   let short = 0;
   let problem: string | undefined;
   const window = new LoadWindow(connections, seconds);
+  const { origin, pathname } = new URL(url);
+  const clients = new Clients(pathname, window);
   const options = {
-    ...{ url, connections, duration: SECONDS_MAX, timeout: 60, sampleInt: LOOK_MS },
+    ...{ connections, duration: SECONDS_MAX, timeout: 60, sampleInt: LOOK_MS },
+    url: `${origin}/`,
     histograms: histograms(),
-    setupClient: (client: autocannon.Client) => {
-      // It makes its connection right after this.
-      process.nextTick(() => {
-        const { conn } = client as autocannon.Client & { conn: Socket };
-        conn.once(conn instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
-          window.connected();
-        });
-      });
-    },
+    setupClient: (client: autocannon.Client) => clients.add(client),
   };
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const tracker = autocannon(options, (error: unknown, ended) => {
       if (error instanceof Error) reject(error);
       else resolve(ended);
     }) as autocannon.Instance & { stop(): void };
-    tracker.on('response', (_client, _status, responseBytes, milliseconds) => {
+    tracker.on('response', (client, _status, responseBytes, milliseconds) => {
+      if (clients.isGreeting(client)) return;
       if (responseBytes < bytes) short++;
       if (window.answered(milliseconds) === 'over') tracker.stop();
     });
