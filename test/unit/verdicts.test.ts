@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import net from 'node:net';
+import net, { type LookupFunction } from 'node:net';
 import t from 'tap';
 import { peers } from '../../lib/connect';
 import { info } from '../../lib/info';
@@ -90,6 +90,20 @@ t.test('other settings hold for the next connection', async (t) => {
   t.equal(info(await connectTo(port)).reason?.code, 'rule-tcp');
   configure({ rules: '' });
   t.equal(info(await connectTo(port)).reason?.code, 'local-refused');
+});
+
+t.test('a rule for a name holds where another name of the address has no rule', async (t) => {
+  configure({ rules: `connect database:${port} tcp` });
+  for (let i = 0; i < 3; i++) {
+    t.equal(info(await connectTo(port)).reason?.code, 'local-refused');
+  }
+  const lookup: LookupFunction = (_name, _options, found) => {
+    found(null, [{ address: '127.0.0.1', family: 4 }]);
+  };
+  const named = net.connect({ port, host: 'database', lookup });
+  await once(named.end(), 'close');
+  t.equal(info(named).reason?.code, 'rule-tcp');
+  configure({ rules: '' });
 });
 
 t.test('a peer is asked over RDMA as soon as it is not remembered any more', async (t) => {
