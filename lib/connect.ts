@@ -49,8 +49,6 @@ function isBound({ localAddress, localPort }: ConnectRequest): boolean {
 }
 
 function remember(call: ConnectCall, outcome: CommonOutcome | undefined): void {
-  // Where there are rules, another name of this address, or TLS, may be what one of them is about.
-  if (settings.rules.length > 0) return;
   if (outcome === undefined || outcome.untilMs <= call.sinceMs || isBound(call.request)) return;
   const { address, port } = call;
   const { reason, refusedHere, untilMs } = outcome;

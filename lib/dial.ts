@@ -189,7 +189,8 @@ export class Dial {
 
   /** Why {@link next} began nothing at all, if the same would happen to other sockets. */
   get commonOutcome(): CommonOutcome | undefined {
-    if (this.#plan.mode !== 'prefer' || this.#plan.rule !== undefined) return undefined;
+    // Rules look at the name that was asked for, and at TLS.
+    if (this.#plan.mode !== 'prefer' || settings.rules.length > 0) return undefined;
     const { reason } = this;
     return { reason, refusedHere: this.#refusedHere, untilMs: this.#untilMs };
   }

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
 import t from 'tap';
-import { withCertificate } from '../../benchmarks/certificate';
+import { withCertificate } from '../../benchmarks/pair/certificate';
 import { deviceEntryFor } from '../../lib/explain/device-route';
 import { foresee } from '../../lib/explain/prospect';
 import type { Explanation } from '../../lib/explain/show';
