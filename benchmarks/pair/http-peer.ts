@@ -5,8 +5,8 @@
  *     node http-peer.js server ADDRESS [KEY CERTIFICATE]   says its ports; GET /N answers N bytes
  *     node http-peer.js client
  *
- * Each line of the client's input is a {@link Load} or a {@link Churn} to do, each line of the
- * server's an empty object, which asks for what it has spent so far. Each line of output is a
+ * Each line of the client's input is a {@link Load} or a {@link Churn} to do, or, as each line of
+ * the server's, an empty object, which asks for what it has spent so far. Each line of output is a
  * {@link HttpSaying}.
  */
 import { subscribe } from 'node:diagnostics_channel';
@@ -129,10 +129,22 @@ async function runServer(address: string, key?: string, certificate?: string): P
   }
 }
 
-async function obey(command: Load | Churn): Promise<HttpSaying> {
-  if ('url' in command) {
+function isLoad(command: object): command is Load {
+  return 'url' in command;
+}
+
+function isChurn(command: object): command is Churn {
+  return 'atOnce' in command;
+}
+
+/** A command that only asks for what was spent. */
+type Ask = Record<string, never>;
+
+async function obey(command: Load | Churn | Ask): Promise<HttpSaying> {
+  if (isLoad(command)) {
     return { event: 'done', loaded: await loadServer(command), spent: spent() };
   }
+  if (!isChurn(command)) return { event: 'spent', spent: spent() };
   return { event: 'churned', churned: await churn(command), spent: spent() };
 }
 
@@ -143,7 +155,7 @@ async function runClient(): Promise<void> {
   });
   say({ event: 'ready', ports: { http: 0, http2: 0, https: 0 } });
   for await (const line of createInterface(process.stdin)) {
-    say(await obey(JSON.parse(line) as Load | Churn));
+    say(await obey(JSON.parse(line) as Load | Churn | Ask));
   }
 }
 
