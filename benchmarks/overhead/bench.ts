@@ -46,11 +46,17 @@ function ratiosOf(
   );
 }
 
+/** Fewer medians do not lie on both sides of the true one in 94 of 100 cases. */
+const SETS_MIN = 5;
+
 /**
- * Whether a limit is kept, as far as that can be told: six medians lie on both sides of the true
- * one in 97 of 100 cases.
+ * Whether a limit is kept, as far as that can be told.
+ * @param control ratios of plain Node to itself: where these break the limit nothing can be told
  */
-function verdict(ratios: readonly number[], limit: number): string {
+function verdict(ratios: readonly number[], control: readonly number[], limit: number): string {
+  const noise = spreadOf(control);
+  if (control.length < SETS_MIN) return `>= ${limit} too few sets`;
+  if (noise.least < limit || noise.most > 1 / limit) return `>= ${limit} too noisy`;
   const { least: lowest, most } = spreadOf(ratios);
   if (lowest >= limit) return `>= ${limit} reached`;
   return most < limit ? `>= ${limit} missed` : `>= ${limit} open`;
@@ -59,9 +65,11 @@ function verdict(ratios: readonly number[], limit: number): string {
 function linesOf(rows: OverheadRow[]): string[][] {
   return workloads.flatMap((workload) => {
     const own = rows.filter((row) => row.workload === workload);
+    const faster = (one: OverheadRow, plain: OverheadRow): number => one.rate / plain.rate;
+    const control = ratiosOf(own, 'again', faster);
     return contestants.map((name) => {
       const figures = own.filter(({ contestant }) => contestant === name);
-      const rates = ratiosOf(own, name, (one, plain) => one.rate / plain.rate);
+      const rates = ratiosOf(own, name, faster);
       const costs = ratiosOf(own, name, (one, plain) => costOf(plain, name) / costOf(one, name));
       return [
         workload,
@@ -69,7 +77,7 @@ function linesOf(rows: OverheadRow[]): string[][] {
         spreadOf(figures.map(({ rate }) => rate)).median.toFixed(0),
         spreadOf(figures.map((row) => costOf(row, name))).median.toFixed(1),
         ...(name === 'none' ? ['', '', ''] : [showSpread(rates, 3), showSpread(costs, 3)]),
-        ...(name === 'none' ? [] : [verdict(rates, least[workload])]),
+        ...(name === 'none' || name === 'again' ? [] : [verdict(rates, control, least[workload])]),
       ];
     });
   });
@@ -108,7 +116,7 @@ export async function benchOverhead(args: string[]): Promise<void> {
       `(<= ${START_MS_MAX} ms wanted), and without it by ${startLine(starts, 'again')}.\n` +
       'rate and CPU: how many times as good as none; the median of the sets [least, most], each\n' +
       'of which is the median of its rounds. used: after a run over shared memory. open: the limit\n' +
-      'lies between the sets.',
+      'lies between the sets. too noisy: plain Node breaks the limit against itself.',
   );
   if (values.json !== undefined) {
     const where = { node: process.version, kernel: os.release(), processors: os.cpus().length };
