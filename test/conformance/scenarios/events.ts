@@ -51,7 +51,7 @@ export const events: Scenarios = {
 
   'http2 sends the requests of a tick before it reads what the server allows': async (stage) => {
     const settings = { maxConcurrentStreams: 1 };
-    const server = stage.trackServer(http2.createServer({ settings }) as unknown as net.Server);
+    const server = stage.trackServer(http2.createServer({ settings }));
     server.on('stream', (stream: http2.ServerHttp2Stream) => {
       stream.respond();
       stream.end('hello');
