@@ -78,7 +78,7 @@ function lookAt(t: Test, chromium: Chromium, folder: string) {
       chart.update();
     })()`);
     await chromium.nextFrame();
-    t.same(emptyOnes(await plotsIn(chromium)), ['New connections: shared memory']);
+    t.same(emptyOnes(await plotsIn(chromium)), ['Round trips, on average: shared memory']);
   });
 
   t.test('the results that are kept are seen in every plot of one page', async (t) => {

@@ -85,7 +85,9 @@ function factorCell(factors: readonly number[]): string {
 
 /** Http at a glance: how many times as fast as the first, by body and connections. */
 function factorTable(results: Results, contestant: string, title: string): string {
-  const http = results.workloads.filter(({ group }) => group.startsWith('http'));
+  const http = results.workloads.filter(
+    (each) => each.group.startsWith('http') && factorsOf(results, each, contestant).length > 0,
+  );
   const counts = [...new Set(http.map(({ connections }) => connections))];
   const rows = [...new Set(http.map(({ group, size }) => `${group}, ${size ?? ''}`))];
   if (rows.length === 0) return '';
