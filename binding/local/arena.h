@@ -7,8 +7,9 @@
 
 namespace rdma_net::local {
 
-/// Whether a connection that has memory may get so much more of what is `free` of `all`: some is left
-/// for those that are to come, which cannot do without, and the less is left the less one gets.
+/// Whether a connection that has memory may get so much more of what is `free` of `all`: some is
+/// left for those that are to come, which cannot do without, and the less is left the less one
+/// gets.
 [[nodiscard]] constexpr bool MayGrow(uint64_t bytes, uint64_t free, uint64_t all) {
   constexpr uint64_t kKeptPart = 8;
   constexpr uint64_t kGrownPart = 64;

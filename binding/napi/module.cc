@@ -77,7 +77,8 @@ Napi::Value Listen(const Napi::CallbackInfo& info) {
 
 Napi::Value PlaceOf(const Napi::CallbackInfo& info) {
   const auto port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value());
-  return PlaceObject(info.Env(), Self(info)->NamesAt({.host = info[0].As<Napi::String>(), .port = port}));
+  return PlaceObject(info.Env(),
+                     Self(info)->NamesAt({.host = info[0].As<Napi::String>(), .port = port}));
 }
 
 Napi::Value MayListen(const Napi::CallbackInfo& info) {

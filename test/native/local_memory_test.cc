@@ -11,8 +11,8 @@
 #include "stream/connection.h"
 #include "tap.h"
 
-/// The limits of shared memory: who gets none for a new connection is told so, and those that have a
-/// connection go on with what they have.
+/// The limits of shared memory: who gets none for a new connection is told so, and those that have
+/// a connection go on with what they have.
 namespace {
 
 using namespace rdma_net;
