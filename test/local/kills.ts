@@ -8,8 +8,6 @@ import { LocalProgram, within } from './local-program';
 /** KILLS=1000 SEED=7 does more, or the same again. */
 const kills = Number(process.env.KILLS ?? 200);
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-/** At the same time, each with two programs of its own: starting one leaves a processor idle. */
-const SERIES = 2;
 const CONNECTIONS = 4;
 /** The longest transfer is of 2^22 bytes. */
 const LOG_BYTES_MAX = 22;
@@ -119,28 +117,24 @@ function namesOf(ports: ReadonlySet<number>): string[] {
   return names.filter((name) => ports.has(Number(/^@rdma-net\/\d+\/(\d+)\//.exec(name)?.[1])));
 }
 
-/** Every kill of a series; which they are depends on the seed and the series alone. */
-async function killAgainAndAgain(t: Test, streams: Streams, series: number): Promise<void> {
-  const random = new Random(seed + series);
-  for (let number = series; number < kills && t.passing(); number += SERIES) {
-    const kill = draw(random);
-    const what = `kill ${number} of SEED=${seed}: ${JSON.stringify(kill)}`;
-    await within(PATIENCE_MS, what, streams.run(t, kill));
-  }
-  t.comment('how the connections of survivors ended', streams.endings);
-}
-
 export function killTests(place: Place): void {
   void t.test(
     `after ${kills} kills in the middle of streams nobody has got wrong bytes, hangs, or holds anything`,
     { timeout: 400_000 },
     async (t) => {
       t.comment(`SEED=${seed}`);
-      const all = Array.from({ length: SERIES }, () => new Streams(place));
-      await Promise.all(all.map((streams, index) => killAgainAndAgain(t, streams, index)));
-      for (const streams of all) await streams.end(t);
+      const random = new Random(seed);
+      const streams = new Streams(place);
+      for (let number = 0; number < kills; number++) {
+        const kill = draw(random);
+        const what = `kill ${number} of SEED=${seed}: ${JSON.stringify(kill)}`;
+        await within(PATIENCE_MS, what, streams.run(t, kill));
+        if (!t.passing()) break;
+      }
+      t.comment('how the connections of survivors ended', streams.endings);
+      await streams.end(t);
       t.same(sharedFiles(), []);
-      t.same(namesOf(new Set(all.flatMap(({ ports }) => [...ports]))), []);
+      t.same(namesOf(streams.ports), []);
     },
   );
 }
