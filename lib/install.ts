@@ -19,7 +19,7 @@ import {
   type ConnectRequest,
   type TcpHandle,
 } from './internals';
-import { changeSettings, readEnvironment, settings, type Settings } from './mode';
+import { changeSettings, readEnvironment, settings, takeOver, type Settings } from './mode';
 import { reasonFor, type Reason } from './reasons';
 import { catchPassing } from './passing';
 import { rootScope } from './scope';
@@ -157,6 +157,7 @@ type EndpointModule = typeof import('./monitor/endpoint');
 // waits for it.
 function noteFirstUse(): void {
   wasUsed = true;
+  takeOver(['status']);
   if (settings.status === 'off') return;
   rootScope().runInAsyncScope(() => {
     setImmediate(openEndpoint).unref();

@@ -118,8 +118,34 @@ export const settings: SettingsInForce = {
 /** How often the settings have been changed. */
 export let settingsVersion = 0;
 
+/** What a transport is made with. */
+export const TRANSPORT_SETTINGS = [
+  'receiveBufferBytes',
+  'sendBufferBytes',
+  'pinnedBytesMax',
+  'queuePairsMax',
+  'spinMicroseconds',
+] as const satisfies readonly (keyof Settings)[];
+
+const takenOver = new Map<string, unknown>();
+
+/** From now on these cannot change: what they are about has been made. */
+export function takeOver(keys: readonly (keyof Settings)[]): void {
+  for (const key of keys) takenOver.set(key, settings[key]);
+}
+
 function show(value: unknown): string {
   return typeof value === 'string' || Array.isArray(value) ? JSON.stringify(value) : String(value);
+}
+
+function checkInTime(key: string, value: unknown): void {
+  const taken = takenOver.get(key);
+  if (!takenOver.has(key) || taken === value) return;
+  const expected = taken === undefined ? 'its default' : show(taken);
+  throw new ConfigurationError(
+    `${key} is ${show(value)}; expected ${expected}, which was taken over at the first use: ` +
+      'set it before any socket connects or listens',
+  );
 }
 
 function checkMode(name: string, value: unknown): Mode {
@@ -179,6 +205,7 @@ export function changeSettings(changes: Partial<Settings>): void {
       const known = Object.keys(settings).join(', ');
       throw new ConfigurationError(`${show(key)} is not a setting; expected one of ${known}`);
     }
+    checkInTime(key, value);
   }
   Object.assign(settings, checked);
   settingsVersion++;

@@ -10,7 +10,7 @@ import { debug } from './diagnostics';
 import { beginDelivery, endDelivery } from './doorbell';
 import { RdmaError } from './errors';
 import { runTicks } from './internals';
-import { settings, type FabricTransportName } from './mode';
+import { settings, takeOver, TRANSPORT_SETTINGS, type FabricTransportName } from './mode';
 import {
   EVENT_WORDS,
   EventKind,
@@ -197,6 +197,7 @@ export class FabricTransport implements Carrier {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#block(Status.DeviceResources, detail, SHORT_BLOCK_MS);
     }
+    takeOver(TRANSPORT_SETTINGS);
     this.#version++;
     // Not with the cleanup of the environment: process.exit() does without it.
     process.once('exit', () => {

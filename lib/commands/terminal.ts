@@ -25,7 +25,7 @@ export function painterFor(stream: NodeJS.WriteStream): Painter {
   return (tone, text) => (isColoured ? styleText(FORMATS[tone], text) : text);
 }
 
-/** Puts cells under one another, two blanks apart; the last of a row is not padded. */
+/** Puts cells under one another, two blanks apart; no row ends in blanks. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {
@@ -35,7 +35,8 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   }
   return rows.map((row) =>
     row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  '),
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
   );
 }

@@ -80,7 +80,7 @@ function showProspect(prospect: Prospect, paint: Painter): string[] {
   const order = transports.map((one) => showTransport(one, paint)).join(', ');
   const rows = [
     ['rule', rule === null ? 'none matches' : describeRule(rule)],
-    ['mode', mode],
+    ['mode', rule !== null && mode === 'off' ? 'TCP only, as the rule says' : mode],
     ['order', order === '' ? 'nothing may be used' : order],
     ...(isOfThisHost ? [] : showRoute(prospect)),
   ];

@@ -71,6 +71,19 @@ test('limits and sizes that were set are given to the transport', async (t) => {
   await finish(client, server, listener);
 });
 
+test('what a transport was made with cannot change, and who tries is told', async (t) => {
+  const { client, server, listener } = await connectedPair();
+  const before = { ...settings };
+  t.throws(() => changeSettings({ headStartMs: 7, sendBufferBytes: 8192 }), {
+    name: 'ConfigurationError',
+    message: /^sendBufferBytes is 8192; expected 4096, .* before any socket connects or listens$/,
+  });
+  t.throws(() => changeSettings({ spinMicroseconds: 20 }), { name: 'ConfigurationError' });
+  t.strictSame({ ...settings }, before);
+  changeSettings({ sendBufferBytes: 4096, queuePairsMax: 100 });
+  await finish(client, server, listener);
+});
+
 for (const [status, code, errno] of [
   [Status.PinnedLimit, 'pinned-limit', 'ENOMEM'],
   [Status.QueuePairLimit, 'queue-pair-limit', 'ENOBUFS'],
