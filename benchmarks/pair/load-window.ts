@@ -1,15 +1,21 @@
 import { percentilesOf, type Percentiles } from '../../lib/statistics';
 
+/** How long all connections are loaded before answers count, in parts of how long they count then. */
+const SETTLE_SHARE = 0.5;
+
 /**
  * The time in which answers count. It begins when all connections are there and as many answers have
  * come since, for a thousand connections take longer to be made than many a measurement lasts; and it
- * does not end before as many have come again, for large answers to many come in waves.
+ * does not end before as many have come again, for large answers to many come in waves. It begins
+ * after half of its own length at least: what the measurement before has left behind, such as memory
+ * of closed connections, is cleared up by then.
  */
 export class LoadWindow {
   readonly #connections: number;
   readonly #seconds: number;
   readonly #microseconds: number[] = [];
   #connected = 0;
+  #connectedMs = NaN;
   #warmingUp = 0;
   #startMs = NaN;
   #endMs = NaN;
@@ -23,7 +29,9 @@ export class LoadWindow {
   /** Counts a connection, and says whether it is the last of them. */
   connected(): 'last' | 'more to come' {
     this.#connected++;
-    return this.#connected === this.#connections ? 'last' : 'more to come';
+    if (this.#connected < this.#connections) return 'more to come';
+    this.#connectedMs = performance.now();
+    return 'last';
   }
 
   /** Counts an answer, and says whether the time is over. */
@@ -34,7 +42,8 @@ export class LoadWindow {
     const now = performance.now();
     if (Number.isNaN(this.#startMs)) {
       this.#warmingUp++;
-      if (this.#warmingUp === this.#connections) this.#startMs = now;
+      const settledMs = now - this.#connectedMs - this.#seconds * 1000 * SETTLE_SHARE;
+      if (this.#warmingUp >= this.#connections && settledMs >= 0) this.#startMs = now;
       return 'open';
     }
     this.#microseconds.push(milliseconds * 1000);

@@ -10,6 +10,7 @@ import { spreadOf } from '../../lib/statistics';
 /** A table in a page, between {@link markersOf} its part, and the file in results/ it is made of. */
 export const keptTables = [
   { file: 'one-host.json', page: 'README.md', part: 'benchmarks' },
+  { file: 'lab.json', page: 'docs/benchmarks.md', part: 'lab' },
   { file: 'two-hosts.json', page: 'docs/benchmarks.md', part: 'two-hosts' },
 ] as const;
 
