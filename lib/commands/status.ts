@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitStatus, UsageError, type Command } from './command';
+import { showJson, showJsonLine } from './json';
 import { parseNumber, parseOptions } from './options';
 import { askPrograms, sumOf, type ProgramStatus } from './status/programs';
 import { whyMissing } from './status/missing';
@@ -22,8 +23,6 @@ interface Wish {
   readonly count: number;
 }
 
-/** Raised when a reader of the former one would misunderstand what --json prints. */
-const JSON_VERSION = 1;
 const TOP = 50;
 const WATCH_SECONDS = 2;
 const WATCH_SECONDS_MAX = 3600;
@@ -137,8 +136,8 @@ class Looks {
     }
     const totals = sumOf(programs.map((program) => program.totals));
     const time = new Date().toISOString();
-    const result = { version: JSON_VERSION, time, programs, totals };
-    return JSON.stringify(result, null, this.#wish.watch === undefined ? 2 : undefined);
+    const show = this.#wish.watch === undefined ? showJson : showJsonLine;
+    return show('status', { time, programs, totals });
   }
 
   #text(programs: ProgramStatus[]): string[] {
