@@ -192,7 +192,8 @@ async function measureAndTell({ host, port, values, named, isOwnPeer }: Measurin
   if (measurements.length === 0) {
     const [first] = unavailable;
     console.error(`rdma-net: no transfer with ${showTarget(host, port)}: ${first?.text ?? ''}`);
-    if (!isOwnPeer) console.error('Is `rdma-net bench --listen` running there?');
+    const isKnown = first?.code !== 'ENOTFOUND' && first?.code !== 'EAI_AGAIN';
+    if (!isOwnPeer && isKnown) console.error('Is `rdma-net bench --listen` running there?');
   }
   const isAll = named === undefined ? measurements.length > 0 : unavailable.length === 0;
   return isAll ? ExitStatus.Ok : ExitStatus.Trouble;

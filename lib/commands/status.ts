@@ -105,6 +105,11 @@ function limit(program: ProgramStatus, { top, sort }: Wish, rates: Rates, nowMs:
   }
 }
 
+/** A terminal that does not know its size says 0, and what is no terminal nothing. */
+function rowsOfTerminal(): number {
+  return process.stdout.rows || 24;
+}
+
 /** One look after the other. */
 class Looks {
   readonly #wish: Wish;
@@ -142,7 +147,7 @@ class Looks {
 
   #text(programs: ProgramStatus[]): string[] {
     const { watch, pid, top, sort } = this.#wish;
-    const fitting = Math.max(process.stdout.rows - OTHER_LINES, 5);
+    const fitting = Math.max(rowsOfTerminal() - OTHER_LINES, 5);
     const most = this.#isOnTerminal && watch !== undefined ? fitting : TOP;
     const view = {
       paint: painterFor(process.stdout),
@@ -160,8 +165,7 @@ class Looks {
 
   // In one piece, and over what was there before: no flicker.
   #redraw(text: string): void {
-    const { rows } = process.stdout;
-    const lines = text.split('\n').slice(0, rows - 1);
+    const lines = text.split('\n').slice(0, rowsOfTerminal() - 1);
     const over = lines.map((line) => `${line}\u001b[K`).join('\n');
     // Long lines are cut off while this is printed, and not wrapped.
     process.stdout.write(`\u001b[?7l\u001b[H${over}\n\u001b[J\u001b[?7h`);
