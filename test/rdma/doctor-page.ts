@@ -36,7 +36,7 @@ as the user, in the container and with the environment of the program that it is
 | \`device-files\` | Whether this user may open the files of /dev/infiniband. |
 | \`namespace\` | Whether devices, and the network devices under them, are in this network namespace. |
 | \`memory-lock\` | The limit of locked memory, and how many connections it allows. The kernel counts for each process by itself. |
-| \`udp-4791\` | Rules of nftables and iptables against RoCE (shown to root), and whether its packets may leave. |
+| \`udp-4791\` | Rules of nftables and iptables that name the port, and policies (shown to root); whether its packets may leave. |
 | \`device\` | Each RDMA device: driver, model, firmware; what there could be where there is none. |
 | \`provider\` | The plug-in of libibverbs for each device. |
 | \`port\`, \`mtu\`, \`gid\` | State, link layer, rate and MTU of each port, and whether it has an IP address. |
