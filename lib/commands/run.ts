@@ -7,8 +7,12 @@ import { constants as osConstants } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ExitStatus, UsageError, type Command } from './command';
+import { isInForeground } from './foreground';
 
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGQUIT'];
+
+/** Those that keys of a terminal send. */
+const ofTerminal: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 
@@ -191,7 +195,10 @@ async function runProgram(args: readonly string[]): Promise<number> {
     : spawn(file, programArgs, options);
   const forward = (signal: NodeJS.Signals): void => {
     // The console of Windows tells all its programs; `kill` would end this one without asking it.
-    if (!onWindows) child.kill(signal);
+    if (onWindows) return;
+    // So does a terminal; some programs take a second Ctrl+C for impatience.
+    if (ofTerminal.has(signal) && isInForeground()) return;
+    child.kill(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   let end: [number | null, NodeJS.Signals | null];

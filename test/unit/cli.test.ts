@@ -65,6 +65,33 @@ t.test('run passes signals on, and ends by them', async (t) => {
   t.equal(signal, 'SIGTERM');
 });
 
+t.test('Ctrl+C reaches a program under run once', async (t) => {
+  const script = `
+    let count = 0;
+    process.on('SIGINT', () => console.log('interrupted', ++count));
+    process.on('SIGTERM', () => process.exit(count));
+    setInterval(() => {}, 1000);
+    console.log('ready', process.ppid, '.');`;
+  const file = path.join(t.testdir({ 'app.js': script }), 'app.js');
+  const [program, args] = nodeCommand([cli, 'run', file], { NO_COLOR: '1' });
+  const command = [program, ...args].map((word) => `'${word}'`).join(' ');
+  // It makes a terminal; what is written to it is typed.
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null']);
+  let output = '';
+  const steps: [RegExp, (pid: number) => void][] = [
+    [/ready (\d+) \./, () => void child.stdin.write('\x03')],
+    // Passed on after what was typed, if that is passed on.
+    [/ready (\d+) \.[^]*interrupted 1/, (pid) => void process.kill(pid, 'SIGTERM')],
+  ];
+  child.stdout.on('data', (data) => {
+    output += String(data);
+    const [, pid] = steps[0]?.[0].exec(output) ?? [];
+    if (pid !== undefined) steps.shift()?.[1](Number(pid));
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  t.equal(code, 1, output);
+});
+
 t.test('run takes a file for Node, and what is not one for a command on the PATH', async (t) => {
   const folder = t.testdir({
     'app.js': 'console.log("app", process.argv.slice(2).join(), process.env.RDMA_NET)',
