@@ -1,14 +1,6 @@
 /**
- * `npm run bench -- [NAME] [OPTIONS]`. The options are in the file of each.
- *
- * - `matrix`, if none is named: net, http, https and http2 over TCP, shared memory and RDMA.
- * - `report`, `readme`, `compare`: what is made of its results.
- * - `http`: an http server over TCP and RDMA.
- * - `lab`: transfers beside C programs on the same device.
- * - `local`: two programs of this machine over shared memory and over TCP.
- * - `hosts`: two guests, also over SMC-R.
- * - `connect`: the first connection to a peer without RDMA.
- * - `overhead`: what the preload costs over TCP.
+ * `npm run bench -- [NAME] [OPTIONS]`: measures, or makes something of what was measured. The options
+ * are in the file of each, and `--help` shows them. The exit status is 2 for a wrong command line.
  */
 import { benchMatrix } from './matrix/bench';
 import { benchCompare } from './report/compare-bench';
@@ -20,31 +12,50 @@ import { benchLocal } from './local/bench';
 import { benchOverhead } from './overhead/bench';
 import { benchReadme } from './report/readme-bench';
 import { benchReport } from './report/report-bench';
+import { UsageError, type Benchmark } from './support/command-line';
 
-const benchmarks: Record<string, (args: string[]) => Promise<void>> = {
-  compare: benchCompare,
-  connect: benchConnect,
-  hosts: benchHosts,
-  http: benchHttp,
-  lab: benchLab,
-  local: benchLocal,
-  matrix: benchMatrix,
-  overhead: benchOverhead,
-  readme: benchReadme,
-  report: benchReport,
-};
+const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
+  ['matrix', benchMatrix],
+  ['report', benchReport],
+  ['compare', benchCompare],
+  ['readme', benchReadme],
+  ['local', benchLocal],
+  ['http', benchHttp],
+  ['lab', benchLab],
+  ['hosts', benchHosts],
+  ['connect', benchConnect],
+  ['overhead', benchOverhead],
+]);
 
-async function main(): Promise<void> {
-  const [first = '', ...rest] = process.argv.slice(2);
-  if (first === '' || first.startsWith('-')) return benchMatrix(process.argv.slice(2));
-  const bench = Object.hasOwn(benchmarks, first) ? benchmarks[first] : undefined;
-  if (bench === undefined) {
-    throw new Error(`no benchmark ${first}; there are ${Object.keys(benchmarks).join(', ')}`);
-  }
-  return bench(rest);
+function overview(): string {
+  const lines = [...benchmarks].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  return `Usage: npm run bench -- [NAME] [OPTIONS]
+
+NAME is one of these, and if there is none, matrix:
+${lines.join('\n')}
+
+npm run bench -- NAME --help tells the options of each.`;
 }
 
-main().catch((error: unknown) => {
+async function main([first = '', ...rest]: string[]): Promise<void> {
+  const isHelp = (word: string): boolean => word === '--help' || word === '-h';
+  if (isHelp(first) || first === 'help') {
+    console.log(`${overview()}\n\n${benchMatrix.help('[matrix]')}`);
+    return;
+  }
+  const isUnnamed = first === '' || first.startsWith('-');
+  const name = isUnnamed ? 'matrix' : first;
+  const args = isUnnamed && first !== '' ? [first, ...rest] : rest;
+  const bench = benchmarks.get(name);
+  if (bench === undefined) {
+    const names = [...benchmarks.keys()].join(', ');
+    throw new UsageError(`there is no benchmark ${JSON.stringify(name)}; there are ${names}`);
+  }
+  if (args.some(isHelp)) console.log(bench.help(name));
+  else await bench.run(args);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 });

@@ -35,14 +35,15 @@ function addMetrics(registry) {
 
   gauge('connections', 'Open connections.', (one) => one.connections);
   gauge('listeners', 'Open listeners.', (one) => one.listeners);
-  gauge('queue_pairs', 'Queue pairs of RDMA devices.', (one) => one.queuePairs);
-  gauge('pinned_bytes', 'Registered memory of every kind.', (one) => one.pinnedBytes);
+  // Shared memory has no queue pairs, registered memory and completions, but what takes their place.
+  gauge('queue_pairs', 'Queue pairs, or local ends of connections.', (one) => one.queuePairs);
+  gauge('pinned_bytes', 'Registered memory, or what peers share.', (one) => one.pinnedBytes);
   gauge('receive_memory_bytes', 'Memory for receiving.', (one) => one.slabBytes);
   gauge('receive_memory_used_bytes', 'Of this, what is in use.', (one) => one.slabBytesUsed);
   gauge('registrations', 'Buffers registered for sending.', (one) => one.registrations);
   counter('registrations_made_total', 'Registrations made.', (one) => one.registrationsMade);
-  counter('wake_ups_total', 'Times this thread was woken.', (one) => one.wakeUps);
-  counter('completions_total', 'Completions polled.', (one) => one.completions);
+  counter('wake_ups_total', 'Times the event loop was woken.', (one) => one.wakeUps);
+  counter('completions_total', 'Completions, or messages, polled.', (one) => one.completions);
   counter('messages_sent_total', 'Messages sent.', (one) => one.counters.messagesSent);
   counter('messages_received_total', 'Messages received.', (one) => one.counters.messagesReceived);
   counter('work_requests_total', 'Work requests posted.', (one) => one.counters.workRequests);
@@ -58,6 +59,14 @@ function addMetrics(registry) {
     );
   bytes('sent_bytes_total', 'Bytes of streams sent.', 'bytesSent');
   bytes('received_bytes_total', 'Bytes of streams received.', 'bytesReceived');
+
+  // Large writes, which RDMA alone sends from where they are.
+  const ofRdma = (name, help, field) =>
+    add(Counter, name, help, ['transport'], (all) =>
+      'rdma' in all.transports ? [[{ transport: 'rdma' }, all[field]]] : [],
+    );
+  ofRdma('registration_hits_total', 'Writes from registered memory.', 'registrationHits');
+  ofRdma('registration_misses_total', 'Writes copied for want of that.', 'registrationMisses');
 
   // The list of reasons is closed, and all are there from the beginning, so that the first of a kind
   // is seen as a step from 0.

@@ -65,6 +65,9 @@ const ENVIRONMENT = `Environment of the program:
   RDMA_NET_CONFIG=FILE            a file with more rules, one a line
   RDMA_NET_HEAD_START_MS=50       how long they are tried alone before TCP is tried beside them
   RDMA_NET_PEER_MEMORY_MS=60000   how long a peer without RDMA is remembered
+  RDMA_NET_PINNED_BYTES_MAX=N     how much memory may be registered
+  RDMA_NET_QUEUE_PAIRS_MAX=N      how many connections there may be
+  RDMA_NET_SPIN_US=0              how long to look for news before sleeping, in microseconds
   RDMA_NET_STATUS=off             'rdma-net status' is not to see the program
   NODE_DEBUG=rdma-net             tell on stderr what is done, and why`;
 
@@ -90,8 +93,16 @@ ${ENVIRONMENT}`;
 function entryOf(name: string): Entry {
   const entry = COMMANDS.get(name);
   if (entry !== undefined) return entry;
+  if (name.startsWith('-')) {
+    throw new UsageError(`${name} is no option; expected --help, --version, or a command`);
+  }
   const names = [...COMMANDS.keys()].join(', ');
   throw new UsageError(`there is no command ${JSON.stringify(name)}; expected one of ${names}`);
+}
+
+/** Those that are for the command; what follows the first is a program's for `run`. */
+function ownWords(name: string, words: readonly string[]): readonly string[] {
+  return name === 'run' ? words.slice(0, 1) : words;
 }
 
 async function execute(args: readonly string[]): Promise<number> {
@@ -106,7 +117,7 @@ async function execute(args: readonly string[]): Promise<number> {
     return ExitStatus.Ok;
   }
   const command = await entryOf(name).load();
-  if (rest[0] === '-h' || rest[0] === '--help') {
+  if (ownWords(name, rest).some((word) => word === '-h' || word === '--help')) {
     console.log(command.help);
     return ExitStatus.Ok;
   }

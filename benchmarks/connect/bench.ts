@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- connect [--rounds N] [--lab] [--json FILE]`: what the choice of a transport adds to
+ * `npm run bench -- connect`: what the choice of a transport adds to
  * a connection to a peer without RDMA, the first and the second of a process and later ones. On this
  * machine the answers of RDMA come from memory, and what is measured is JavaScript and its timers;
  * with `--lab` they come from software RDMA in the lab's guest, and times are divided by what an
@@ -7,9 +7,9 @@
  * failure.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { ConnectTimes } from './client';
 import { AGAIN, PLAIN, compareConnects, startServer, type ConnectComparison } from './compare';
+import { benchmark, type CommandLine } from '../support/command-line';
 import { wholeNumber } from '../support/options';
 import { pairwise, showSpread, spreadOf } from '../../lib/statistics';
 import { printTable } from '../support/table';
@@ -100,15 +100,16 @@ function showHopes(comparison: ConnectComparison): void {
   }
 }
 
-export async function benchConnect(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '7' },
-      lab: { type: 'boolean', default: false },
-      json: { type: 'string' },
-    },
-  });
+const commandLine = {
+  summary: 'what choosing a transport adds to connections to a peer without RDMA',
+  options: {
+    rounds: { type: 'string', default: '7', takes: 'N', about: 'how many rounds' },
+    lab: { type: 'boolean', default: false, about: "in the lab's guest, with software RDMA" },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchConnect = benchmark(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const comparison = await (values.lab ? compareInLab(rounds) : compareHere(rounds));
   console.log(
@@ -124,4 +125,4 @@ export async function benchConnect(args: string[]): Promise<void> {
   if (values.json !== undefined) {
     writeFileSync(values.json, `${JSON.stringify(comparison, null, 2)}\n`);
   }
-}
+});

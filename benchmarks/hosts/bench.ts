@@ -1,11 +1,9 @@
 /**
- * `npm run bench -- hosts [--rounds N] [--seconds S] [--json FILE] [--kernel PACKAGE]`: round trips,
- * bulk transfers and http between two guests of the lab, by Node over TCP, over rdma-net and over
+ * `npm run bench -- hosts`: round trips, bulk transfers and http between two guests of the lab, by Node over TCP, over rdma-net and over
  * SMC-R, and by rstream, in interleaved rounds. Who cannot take part is told with the reason, and the
  * others go on; if that is rdma-net or Node over TCP, the command fails.
  */
 import { Writable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { defaultKernelPackage } from '../../test/lab/kernel';
 import { labAvailability, pairInLab } from '../../test/lab/lab';
 import { scriptFile } from '../support/children';
@@ -15,6 +13,7 @@ import { hostsWorkloads } from './workloads';
 import { writeResults } from '../report/result-file';
 import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';
 import { describeMachine } from '../support/machine';
+import { benchmark, type CommandLine } from '../support/command-line';
 import { positiveSeconds, wholeNumber } from '../support/options';
 import { buildSmc, smcControl } from './smc';
 import { printTable } from '../support/table';
@@ -78,16 +77,21 @@ async function compare(
   return JSON.parse(line) as HostsComparison;
 }
 
-export async function benchHosts(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '1' },
-      json: { type: 'string' },
-      kernel: { type: 'string' },
+const commandLine = {
+  summary: 'two guests of the lab: Node over TCP, RDMA and SMC-R, and rstream',
+  options: {
+    rounds: { type: 'string', default: '3', takes: 'N', about: 'how many rounds' },
+    seconds: { type: 'string', default: '1', takes: 'S', about: 'how long each measurement is' },
+    kernel: {
+      type: 'string',
+      takes: 'PACKAGE',
+      about: `what both boot; ${SMC_KERNEL} if it is there`,
     },
-  });
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchHosts = benchmark(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = positiveSeconds(values.seconds);
   await buildSmc();
@@ -99,4 +103,4 @@ export async function benchHosts(args: string[]): Promise<void> {
   console.log(`\n${resultLegend}\n\n${notes.join('\n')}\n\n${labCaveat}`);
   if (values.json !== undefined) writeResults(values.json, results);
   if (comparison.absent.some(({ contestant }) => contestant !== 'smc')) process.exitCode = 1;
-}
+});

@@ -1,11 +1,11 @@
 /**
- * `npm run bench -- http [--rounds N] [--seconds S] [--json FILE]`: http over TCP and RDMA in interleaved
+ * `npm run bench -- http`: http over TCP and RDMA in interleaved
  * rounds, with medians, spreads and the ratio of each round; on this machine's RDMA device if it has
  * one, else in the lab.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { Comparison, Row } from './compare';
+import { benchmark, type CommandLine } from '../support/command-line';
 import { wholeNumber } from '../support/options';
 import { showSpread } from '../../lib/statistics';
 import { printTable } from '../support/table';
@@ -46,15 +46,16 @@ function summarise(rows: Row[]): string[][] {
   return lines;
 }
 
-export async function benchHttp(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '6' },
-      json: { type: 'string' },
-    },
-  });
+const commandLine = {
+  summary: "an http server over TCP and RDMA, on this machine's device or in the lab",
+  options: {
+    rounds: { type: 'string', default: '3', takes: 'N', about: 'how many rounds' },
+    seconds: { type: 'string', default: '6', takes: 'S', about: 'how long each measurement is' },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchHttp = benchmark(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = wholeNumber('seconds', values.seconds, 600);
   const device = findDevice();
@@ -70,4 +71,4 @@ export async function benchHttp(args: string[]): Promise<void> {
   if (values.json !== undefined) {
     writeFileSync(values.json, `${JSON.stringify({ where, ...comparison }, null, 2)}\n`);
   }
-}
+});

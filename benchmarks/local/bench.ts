@@ -1,17 +1,17 @@
 /**
- * `npm run bench -- local [--rounds N] [--seconds S] [--json FILE] [--profile FOLDER] [--only TEXT]
- * [--itself]`: two programs of this machine over shared memory and over TCP, in interleaved rounds.
+ * `npm run bench -- local`: two programs of this machine over shared memory and over TCP, in interleaved
+ * rounds.
  * What is hoped for is printed beside the figures; to miss it is no failure, but it is one if sockets
  * did not run on shared memory, or if bytes did not arrive. `--only` takes the workloads with TEXT in
  * their names; `--itself` compares TCP with itself, which tells how far to trust the figures.
  */
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
-import { parseArgs } from 'node:util';
 import { localContestants } from './contestants';
 import { profileLocally } from './profile';
 import { goalsOf, legend, linesOf, showGoal, textColumns } from './report';
 import { localWorkloads } from './workloads';
+import { UsageError, benchmark, type CommandLine } from '../support/command-line';
 import { positiveSeconds, wholeNumber } from '../support/options';
 import { comparePairs } from '../pair/compare';
 import { printTable } from '../support/table';
@@ -19,24 +19,35 @@ import { printTable } from '../support/table';
 /** Long enough for some thousand requests. */
 const SECONDS = '0.6';
 
-export async function benchLocal(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: SECONDS },
-      json: { type: 'string' },
-      profile: { type: 'string' },
-      only: { type: 'string', default: '' },
-      itself: { type: 'boolean', default: false },
+const commandLine = {
+  summary: 'two programs of this machine over shared memory and over TCP',
+  options: {
+    rounds: { type: 'string', default: '5', takes: 'N', about: 'how many rounds' },
+    seconds: {
+      type: 'string',
+      default: SECONDS,
+      takes: 'S',
+      about: 'how long each measurement is',
     },
-  });
+    only: {
+      type: 'string',
+      default: '',
+      takes: 'TEXT',
+      about: 'workloads with TEXT in their names',
+    },
+    itself: { type: 'boolean', default: false, about: 'TCP with itself: how far to trust figures' },
+    profile: { type: 'string', takes: 'FOLDER', about: 'write processor profiles there instead' },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchLocal = benchmark(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = positiveSeconds(values.seconds);
   const workloads = localWorkloads.filter(({ name }) => name.includes(values.only));
   if (workloads.length === 0) {
     const names = localWorkloads.map(({ name }) => name).join('\n  ');
-    throw new Error(
+    throw new UsageError(
       `no workload has ${JSON.stringify(values.only)} in its name; there are\n  ${names}`,
     );
   }
@@ -63,4 +74,4 @@ export async function benchLocal(args: string[]): Promise<void> {
     const where = { node: process.version, kernel: os.release(), processors: os.cpus().length };
     writeFileSync(values.json, `${JSON.stringify({ ...where, goals, rows }, null, 2)}\n`);
   }
-}
+});

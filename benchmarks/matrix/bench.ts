@@ -1,11 +1,9 @@
 /**
  * `npm run bench [-- matrix] [OPTIONS]`: net, http, https and http2 over TCP, shared memory and RDMA,
  * in interleaved rounds of two processes. RDMA takes part where there is a device with an address, or
- * with `--lab`, in the lab's guest. All of it takes some ten minutes for TCP and shared memory;
- * `--help` lists how to measure less.
+ * with `--lab`, in the lab's guest. All of it takes some fifteen minutes for TCP and shared memory.
  */
 import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { describeMachine } from '../support/machine';
 import { matrixContestants } from './contestants';
 import { runMatrix, type MatrixOptions } from './run';
@@ -16,6 +14,7 @@ import {
   matrixWorkloads,
   type MatrixBody,
 } from './workloads';
+import { UsageError, benchmark, type CommandLine, type Parsed } from '../support/command-line';
 import { chosen, positiveSeconds, wholeNumber, wholeNumbers } from '../support/options';
 import { joinResults, readResults, writeResults, type Results } from '../report/result-file';
 import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';
@@ -30,42 +29,33 @@ const LAB_START_SECONDS = 90;
 /** What one measurement takes beside its time in the lab. */
 const LAB_STEP_SECONDS = 6;
 
-const help = `npm run bench -- [matrix] [OPTIONS]
-
-  --protocols LIST    of ${matrixProtocols.join(',')}
-  --bodies LIST       of ${bodyNames.join(',')}
-  --connections LIST  of whole numbers; ${matrixConnections.join(',')}
-  --transports LIST   of ${Object.keys(matrixContestants).join(',')}; the first is what others are compared with
-  --rounds N          3
-  --seconds S         of each measurement; 0.6
-  --json FILE         where to write the results
-  --append            keep what FILE has of other workloads
-  --lab               in the lab's guest, with software RDMA; less of everything by default
-
-All of what is listed is the default, but rdma only where there is a device. Then make of the results
-  npm run bench -- report FILE [--out report.html]   a page with plots
-  npm run bench -- readme                            tables in pages, of benchmarks/results
-  npm run bench -- compare A.json B.json             what has changed between two of them`;
-
-function read(args: string[]) {
-  return parseArgs({
-    args,
-    options: {
-      protocols: { type: 'string' },
-      bodies: { type: 'string' },
-      connections: { type: 'string' },
-      transports: { type: 'string' },
-      rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '0.6' },
-      json: { type: 'string' },
-      append: { type: 'boolean', default: false },
-      lab: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+const commandLine = {
+  summary: 'net, http, https and http2 over TCP, shared memory and RDMA',
+  about: `RDMA takes part where there is a device with an address, or in the lab. What can be listed is all
+measured unless fewer are named.`,
+  options: {
+    protocols: { type: 'string', takes: 'LIST', about: `of ${matrixProtocols.join(',')}` },
+    bodies: { type: 'string', takes: 'LIST', about: `of ${bodyNames.join(',')}` },
+    connections: {
+      ...{ type: 'string', takes: 'LIST' },
+      about: `of whole numbers; default ${matrixConnections.join(',')}`,
     },
-  }).values;
-}
+    transports: {
+      ...{ type: 'string', takes: 'LIST' },
+      about: `of ${Object.keys(matrixContestants).join(',')}; others are compared with the first`,
+    },
+    rounds: { type: 'string', default: '3', takes: 'N', about: 'how many rounds' },
+    seconds: { type: 'string', default: '0.6', takes: 'S', about: 'how long each measurement is' },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+    append: { type: 'boolean', default: false, about: 'keep what FILE has of other workloads' },
+    lab: {
+      ...{ type: 'boolean', default: false },
+      about: "in the lab's guest, with software RDMA; less of everything by default",
+    },
+  },
+} as const satisfies CommandLine;
 
-type Given = ReturnType<typeof read>;
+type Given = Parsed<typeof commandLine>['values'];
 
 function optionsFrom(given: Given, device: Device | undefined): MatrixOptions {
   const { lab } = given;
@@ -106,16 +96,11 @@ async function measure(options: MatrixOptions, device: Device | undefined): Prom
   return JSON.parse(output) as Results;
 }
 
-export async function benchMatrix(args: string[]): Promise<void> {
-  const given = read(args);
-  if (given.help) {
-    console.log(help);
-    return;
-  }
+export const benchMatrix = benchmark(commandLine, async ({ values: given }) => {
   const device = given.lab ? undefined : findDevice();
   const options = optionsFrom(given, device);
   const { json, append } = given;
-  if (append && json === undefined) throw new Error('--append is of no use without --json');
+  if (append && json === undefined) throw new UsageError('--append is of no use without --json');
   // Read before anything is measured: what is wrong with it should be known at once.
   const earlier = append && json !== undefined && existsSync(json) ? readResults(json) : undefined;
   const results = await measure(options, device);
@@ -128,4 +113,4 @@ export async function benchMatrix(args: string[]): Promise<void> {
   if (json !== undefined) {
     writeResults(json, earlier === undefined ? results : joinResults(earlier, results));
   }
-}
+});

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- overhead [--sets N] [--rounds N] [--seconds S] [--json FILE]`: what the preload
+ * `npm run bench -- overhead`: what the preload
  * costs where all is TCP, because the peer has none: requests of autocannon to an http server,
  * connections that are made and ended, and the start of Node. Short windows of all alternate, and
  * each is compared with Node without the preload in the same round, by its rate and by the processor
@@ -8,8 +8,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
-import { parseArgs } from 'node:util';
 import { showSpread, spreadOf } from '../../lib/statistics';
+import { benchmark, type CommandLine } from '../support/command-line';
 import { positiveSeconds, wholeNumber } from '../support/options';
 import { printTable } from '../support/table';
 import {
@@ -90,16 +90,17 @@ function startLine(starts: OverheadRows['starts'], name: StartRow['contestant'])
   return `${showSpread(wall, 1)} ms, ${showSpread(cpu, 1)} ms of the processor`;
 }
 
-export async function benchOverhead(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      sets: { type: 'string', default: '6' },
-      rounds: { type: 'string', default: '10' },
-      seconds: { type: 'string', default: '0.25' },
-      json: { type: 'string' },
-    },
-  });
+const commandLine = {
+  summary: 'what the preload costs where all is TCP',
+  options: {
+    sets: { type: 'string', default: '6', takes: 'N', about: 'how often all processes are new' },
+    rounds: { type: 'string', default: '10', takes: 'N', about: 'how many rounds a set has' },
+    seconds: { type: 'string', default: '0.25', takes: 'S', about: 'how long a measurement is' },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchOverhead = benchmark(commandLine, async ({ values }) => {
   const sets = wholeNumber('sets', values.sets, 100);
   const rounds = wholeNumber('rounds', values.rounds, 1000);
   const seconds = positiveSeconds(values.seconds);
@@ -122,4 +123,4 @@ export async function benchOverhead(args: string[]): Promise<void> {
     const where = { node: process.version, kernel: os.release(), processors: os.cpus().length };
     writeFileSync(values.json, `${JSON.stringify({ ...where, starts, rows }, null, 2)}\n`);
   }
-}
+});

@@ -4,11 +4,11 @@
  * everything. The exit status is 0 where nothing became slower, 1 where something did, and 2 where
  * they cannot be compared.
  */
-import { parseArgs } from 'node:util';
 import { showFactor, showFigure, showUnit } from './figure-text';
 import { changesOf, differencesOf, type Change } from './result-compare';
 import { readResults, type Results } from './result-file';
 import type { Spread } from '../../lib/statistics';
+import { benchmark, type CommandLine, type Parsed } from '../support/command-line';
 import { printTable } from '../support/table';
 
 function lineOf(change: Change): string[] {
@@ -43,15 +43,17 @@ function print(before: Results, after: Results, changes: Change[], all: boolean)
   );
 }
 
-function compare(args: string[]): number {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      'least-change': { type: 'string', default: '0.05' },
-      all: { type: 'boolean', default: false },
-    },
-  });
+const commandLine = {
+  summary: 'what has become faster or slower from one file of results to another',
+  about: `Status: 0 if nothing became slower, 1 if something did, 2 if that cannot be told.`,
+  operands: 'A.json B.json',
+  options: {
+    'least-change': { type: 'string', default: '0.05', takes: 'PART', about: 'what counts as one' },
+    all: { type: 'boolean', default: false, about: 'show what is the same, too' },
+  },
+} as const satisfies CommandLine;
+
+function compare({ values, positionals }: Parsed<typeof commandLine>): number {
   const [first, second, ...more] = positionals;
   const leastChange = Number(values['least-change']);
   if (first === undefined || second === undefined || more.length > 0) {
@@ -65,12 +67,11 @@ function compare(args: string[]): number {
   return changes.some(({ verdict }) => verdict === 'slower') ? 1 : 0;
 }
 
-export function benchCompare(args: string[]): Promise<void> {
+export const benchCompare = benchmark(commandLine, (given) => {
   try {
-    process.exitCode = compare(args);
+    process.exitCode = compare(given);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     process.exitCode = 2;
   }
-  return Promise.resolve();
-}
+});

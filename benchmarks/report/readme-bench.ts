@@ -4,21 +4,29 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { root } from '../support/children';
 import { keptTables, readmeTable, replaceTable } from './readme-table';
 import { readResults } from './result-file';
+import { UsageError, benchmark, type CommandLine } from '../support/command-line';
 
 const kept = path.join(root, 'benchmarks', 'results');
 
-export function benchReadme(args: string[]): Promise<void> {
-  const { positionals } = parseArgs({ args, allowPositionals: true });
+const commandLine = {
+  summary: 'tables in pages, made of the results that are kept in benchmarks/results',
+  about: 'With FILE only the tables of these; without, all.',
+  operands: '[FILE...]',
+  options: {},
+} as const satisfies CommandLine;
+
+export const benchReadme = benchmark(commandLine, ({ positionals }) => {
   const named = positionals.map((file) => path.resolve(file));
   const all = keptTables.map((each) => ({ ...each, file: path.join(kept, each.file) }));
   const unknown = named.find((file) => !all.some((each) => each.file === file));
   if (unknown !== undefined) {
     const names = keptTables.map(({ file }) => file).join(', ');
-    throw new Error(`readme wants files that are kept in ${kept}, out of ${names}; not ${unknown}`);
+    throw new UsageError(
+      `readme wants files that are kept in ${kept}, out of ${names}; not ${unknown}`,
+    );
   }
   for (const { file, page, part } of all) {
     if (named.length > 0 && !named.includes(file)) continue;
@@ -27,5 +35,4 @@ export function benchReadme(args: string[]): Promise<void> {
     writeFileSync(where, replaceTable(readFileSync(where, 'utf8'), part, table));
     console.log(`${page}:\n\n${table}\n`);
   }
-  return Promise.resolve();
-}
+});

@@ -3,18 +3,25 @@
  * with everything inline.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { reportPage } from './report-page';
 import { readResults } from './result-file';
+import { UsageError, benchmark, type CommandLine } from '../support/command-line';
 
-export function benchReport(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { out: { type: 'string', default: 'report.html' } },
-  });
-  if (positionals.length === 0) throw new Error('report wants files of results');
+const commandLine = {
+  summary: 'a page with plots of files of results',
+  operands: 'FILE...',
+  options: {
+    out: {
+      type: 'string',
+      default: 'report.html',
+      takes: 'FILE',
+      about: 'where to write the page',
+    },
+  },
+} as const satisfies CommandLine;
+
+export const benchReport = benchmark(commandLine, ({ values, positionals }) => {
+  if (positionals.length === 0) throw new UsageError('report wants files of results');
   writeFileSync(values.out, reportPage(positionals.map(readResults)));
   console.log(values.out);
-  return Promise.resolve();
-}
+});

@@ -1,35 +1,39 @@
-/** @throws Error when an option is not a whole number from 1 to `most` */
+import { UsageError } from './command-line';
+
+/** @throws {UsageError} when an option is not a whole number from 1 to `most` */
 export function wholeNumber(name: string, text: string, most: number): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= most) return number;
-  throw new Error(
+  throw new UsageError(
     `--${name} is ${JSON.stringify(text)}; expected a whole number from 1 to ${most}`,
   );
 }
 
-/** @throws Error when `--seconds` is not a number from 0.1 to 600 */
+/** @throws {UsageError} when `--seconds` is not a number from 0.1 to 600 */
 export function positiveSeconds(text: string): number {
   const seconds = Number(text);
   if (seconds >= 0.1 && seconds <= 600) return seconds;
-  throw new Error(`--seconds is ${JSON.stringify(text)}; expected a number from 0.1 to 600`);
+  throw new UsageError(`--seconds is ${JSON.stringify(text)}; expected a number from 0.1 to 600`);
 }
 
 function partsOf(name: string, text: string): string[] {
   const parts = text.split(',').map((part) => part.trim());
   if (new Set(parts).size === parts.length) return parts;
-  throw new Error(`--${name} is ${JSON.stringify(text)}, which has something twice`);
+  throw new UsageError(`--${name} is ${JSON.stringify(text)}, which has something twice`);
 }
 
-/** @throws Error when an option is not a list of names, with commas, out of some */
+/** @throws {UsageError} when an option is not a list of names, with commas, out of some */
 export function chosen<T extends string>(name: string, text: string, from: readonly T[]): T[] {
   return partsOf(name, text).map((part) => {
     const found = from.find((each) => each === part);
     if (found !== undefined) return found;
-    throw new Error(`--${name} has ${JSON.stringify(part)}; expected some of ${from.join(',')}`);
+    throw new UsageError(
+      `--${name} has ${JSON.stringify(part)}; expected some of ${from.join(',')}`,
+    );
   });
 }
 
-/** @throws Error when an option is not a list of whole numbers from 1 to `most`, with commas */
+/** @throws {UsageError} when an option is not a list of whole numbers from 1 to `most`, with commas */
 export function wholeNumbers(name: string, text: string, most: number): number[] {
   return partsOf(name, text).map((part) => wholeNumber(name, part, most));
 }

@@ -1,12 +1,11 @@
 /**
- * `npm run bench -- lab [--rounds N] [--seconds S] [--json FILE] [--profile FOLDER] [--here]`: bulk
- * transfers and round trips by rdma-net, rstream and ib_write_bw, in interleaved rounds in one boot of
+ * `npm run bench -- lab`: bulk transfers and round trips by rdma-net, rstream and ib_write_bw, in interleaved rounds in one boot of
  * the lab's guest, or with `--here` on this machine's RDMA device. What is hoped for is printed beside
  * the figures; to miss it is no failure.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { benchmark, type CommandLine } from '../support/command-line';
 import { wholeNumber } from '../support/options';
 import { printTable } from '../support/table';
 import type { TransferComparison } from './compare';
@@ -48,17 +47,18 @@ async function profile(folder: string, seconds: number, device: Device | undefin
   }
 }
 
-export async function benchLab(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '1' },
-      json: { type: 'string' },
-      profile: { type: 'string' },
-      here: { type: 'boolean', default: false },
-    },
-  });
+const commandLine = {
+  summary: 'transfers by rdma-net, rstream and ib_write_bw, with software RDMA in the lab',
+  options: {
+    rounds: { type: 'string', default: '5', takes: 'N', about: 'how many rounds' },
+    seconds: { type: 'string', default: '1', takes: 'S', about: 'how long a transfer is' },
+    here: { type: 'boolean', default: false, about: "on this machine's RDMA device" },
+    profile: { type: 'string', takes: 'FOLDER', about: 'write processor profiles there instead' },
+    json: { type: 'string', takes: 'FILE', about: 'where to write the results' },
+  },
+} as const satisfies CommandLine;
+
+export const benchLab = benchmark(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = wholeNumber('seconds', values.seconds, 600);
   const device = values.here ? findDevice() : undefined;
@@ -78,4 +78,4 @@ export async function benchLab(args: string[]): Promise<void> {
   if (values.json !== undefined) {
     writeFileSync(values.json, `${JSON.stringify({ where, goals, ...comparison }, null, 2)}\n`);
   }
-}
+});

@@ -12,6 +12,7 @@ import { measure, type BenchResult, type Measurement } from '../bench/measure';
 import type { TransportName } from '../mode';
 import { pairwise, showSpread } from '../statistics';
 import { ExitStatus, UsageError, type Command } from './command';
+import { showJson, showJsonLine } from './json';
 import { parseNumber, parseOptions, parseTarget, showTarget } from './options';
 import { Progress } from './progress';
 import { columns, painterFor } from './terminal';
@@ -72,8 +73,8 @@ async function serve(values: Values, where: string | undefined): Promise<number>
     throw new UsageError(`${JSON.stringify(where)} is no port: bench --listen [PORT]`);
   }
   const onServed = (served: Served): void => {
-    const line = JSON.stringify({ event: 'served', ...served });
-    console.log(values.json ? line : describeServed(served));
+    const line = (): string => showJsonLine('bench', { event: 'served', ...served });
+    console.log(values.json ? line() : describeServed(served));
   };
   let server;
   try {
@@ -86,7 +87,7 @@ async function serve(values: Values, where: string | undefined): Promise<number>
   const { transports } = info(server);
   const text = `listening on ${showTarget(place.address, place.port)} over ${transports.join(', ')}`;
   const listening = { event: 'listening', address: place.address, port: place.port, transports };
-  console.log(values.json ? JSON.stringify(listening) : text);
+  console.log(values.json ? showJsonLine('bench', listening) : text);
   if (values['until-eof']) {
     process.stdin.resume().once('end', () => {
       server.close();
@@ -183,7 +184,7 @@ async function measureAndTell({ host, port, values, named, isOwnPeer }: Measurin
   if (values.json) {
     const peer = isOwnPeer ? 'own' : 'given';
     const about = { host, port, peer, node: process.version, seconds, rounds };
-    console.log(JSON.stringify({ ...about, measurements, unavailable }, null, 2));
+    console.log(showJson('bench', { ...about, measurements, unavailable }));
   } else if (measurements.length > 0) {
     console.log(`${showTarget(host, port)}, median [least, most] of ${rounds} rounds\n`);
     console.log(showResult(result).join('\n'));
@@ -191,7 +192,8 @@ async function measureAndTell({ host, port, values, named, isOwnPeer }: Measurin
   if (measurements.length === 0) {
     const [first] = unavailable;
     console.error(`rdma-net: no transfer with ${showTarget(host, port)}: ${first?.text ?? ''}`);
-    if (!isOwnPeer) console.error('Is `rdma-net bench --listen` running there?');
+    const isKnown = first?.code !== 'ENOTFOUND' && first?.code !== 'EAI_AGAIN';
+    if (!isOwnPeer && isKnown) console.error('Is `rdma-net bench --listen` running there?');
   }
   const isAll = named === undefined ? measurements.length > 0 : unavailable.length === 0;
   return isAll ? ExitStatus.Ok : ExitStatus.Trouble;

@@ -5,26 +5,45 @@ import type { Facts } from '../doctor/facts';
 import { gatherFacts } from '../doctor/gather';
 import { onlyProblems, printDiagnosis } from '../doctor/print';
 import { readEnvironment } from '../mode';
-import { packageVersion } from '../version';
 import { ExitStatus, UsageError, type Command } from './command';
+import { showJson, type JsonHead } from './json';
+import { parseOptions } from './options';
 import { painterFor } from './terminal';
 
 const WIDTH_MAX = 100;
 
-/** What `doctor --json` writes. Fields are only added as long as `format` is the same. */
-export interface DoctorReport {
-  format: 1;
-  /** Of rdma-net. */
-  version: string;
+/** What `doctor --json` writes. */
+export interface DoctorReport extends JsonHead {
   /** Those of {@link Diagnosis.sections}, one after the other. */
   checks: Diagnosis['sections'][number]['checks'];
   facts: Facts;
   verdict: Diagnosis['verdict'];
 }
 
-function report(facts: Facts, { sections, verdict }: Diagnosis): DoctorReport {
+function report(
+  facts: Facts,
+  { sections, verdict }: Diagnosis,
+): Omit<DoctorReport, keyof JsonHead> {
   const checks = sections.flatMap((section) => section.checks);
-  return { format: 1, version: packageVersion(), checks, facts, verdict };
+  return { checks, facts, verdict };
+}
+
+function readArguments(args: readonly string[]): { json: boolean; problems: boolean } {
+  const { values, positionals } = parseOptions({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      problems: { type: 'boolean', default: false },
+    },
+  });
+  const [more] = positionals;
+  if (more !== undefined) {
+    throw new UsageError(
+      `doctor looks at this machine, and takes no ${JSON.stringify(more)}; explain looks at a peer`,
+    );
+  }
+  return values;
 }
 
 export const doctor: Command = {
@@ -39,22 +58,20 @@ For whatever is not right it tells what changes it. Run it as the user, and in t
 program that it is about.
 
   --problems   leave out what is right
-  --json       one JSON object instead: { format, version, checks: [{ id, state, text, fix, reason }],
-               facts, verdict }; a state is "ok", "warning", "problem" or "not-applicable"
+  --json       one JSON object instead: { format, version, command, facts, verdict,
+               checks: [{ id, state, text, fix, reason }] };
+               a state is "ok", "warning", "problem" or "not-applicable"
 
-Exits with 0 when there is no problem, and sockets will use RDMA (shared memory, where RDMA is
-switched off), else with 1.`,
+Status: 0 when there is no problem, and sockets will use RDMA (shared memory, where RDMA is switched
+off), 1 otherwise, 2 when the command line or the configuration is wrong.`,
   async run(args) {
-    const unknown = args.find((arg) => arg !== '--json' && arg !== '--problems');
-    if (unknown !== undefined) {
-      throw new UsageError(`doctor has no option ${JSON.stringify(unknown)}`);
-    }
+    const { json, problems } = readArguments(args);
     readEnvironment(process.env);
     const facts = await gatherFacts();
     const all = diagnose(facts);
-    const diagnosis = args.includes('--problems') ? onlyProblems(all) : all;
-    if (args.includes('--json')) {
-      console.log(JSON.stringify(report(facts, diagnosis), undefined, 2));
+    const diagnosis = problems ? onlyProblems(all) : all;
+    if (json) {
+      console.log(showJson('doctor', report(facts, diagnosis)));
     } else {
       const width = Math.min(process.stdout.columns || WIDTH_MAX, WIDTH_MAX);
       console.log(printDiagnosis(diagnosis, width, painterFor(process.stdout)).join('\n'));

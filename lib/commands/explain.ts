@@ -5,11 +5,13 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { install } from '../install';
 import { settings } from '../mode';
+import { leave } from '../explain/leave';
 import { foresee } from '../explain/prospect';
 import { showExplanation, type Explanation, type PlainTcp } from '../explain/show';
 import { tryToListen } from '../explain/listening';
 import { describeFailure, lookupOf, tryToConnect } from '../explain/trial';
 import { ExitStatus, UsageError, type Command } from './command';
+import { showJson } from './json';
 import { parseNumber, parseOptions, parseTarget } from './options';
 import { painterFor } from './terminal';
 
@@ -111,8 +113,8 @@ async function connectPlainly(
   });
   const { remoteAddress } = socket;
   const milliseconds = performance.now() - sinceMs;
-  socket.on('error', () => undefined);
-  socket.destroy();
+  socket.setTimeout(0);
+  await leave(socket);
   return { address: remoteAddress ?? null, milliseconds, failure };
 }
 
@@ -201,7 +203,7 @@ configuration is wrong.`,
     install(false);
     const explanation = await explainPeer(request);
     const isGood = isAsWanted(explanation);
-    if (request.json) console.log(JSON.stringify({ ...explanation, asWanted: isGood }, null, 2));
+    if (request.json) console.log(showJson('explain', { ...explanation, asWanted: isGood }));
     else console.log(showExplanation(explanation, isGood, painterFor(process.stdout)).join('\n'));
     return isGood ? ExitStatus.Ok : ExitStatus.Trouble;
   },

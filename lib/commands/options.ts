@@ -28,6 +28,13 @@ export interface Target {
   readonly port: number | undefined;
 }
 
+function hintFor(text: string, port: number | undefined): string {
+  if ((port ?? 0) > 65_535) return ' (ports end at 65535)';
+  if (!isIPv6(text)) return '';
+  const [, host, last = 'PORT'] = /^(.*[^:]|.*::):(\d+)$/.exec(text) ?? [];
+  return ` (IPv6 in brackets: [${host !== undefined && isIPv6(host) ? `${host}]:${last}` : `${text}]:PORT`})`;
+}
+
 /**
  * Parses `HOST`, `HOST:PORT`, `[IPV6]` and `[IPV6]:PORT`.
  * @throws {UsageError}
@@ -35,13 +42,11 @@ export interface Target {
 export function parseTarget(text: string): Target {
   const match = /^(?:\[([^\]]*)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
   const [, bracketed, plain = '', digits] = match ?? [];
-  const isBare = isIPv6(text);
   const isAddress = bracketed === undefined || isIPv6(bracketed);
   const port = digits === undefined ? undefined : Number(digits);
   if (match === null || !isAddress || (port ?? 0) > 65_535) {
-    const hint = isBare ? ` (IPv6 in brackets: [${text}]:PORT)` : '';
     throw new UsageError(
-      `${JSON.stringify(text)} is no host and port${hint}; expected HOST:PORT, such as ` +
+      `${JSON.stringify(text)} is no host and port${hintFor(text, port)}; expected HOST:PORT, such as ` +
         'db.internal:5432, 192.0.2.10:80 or [2001:db8::1]:80',
     );
   }

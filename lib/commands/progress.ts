@@ -12,8 +12,9 @@ export class Progress {
   }
 
   readonly say = (text: string): void => {
-    const { isTTY, columns = 80 } = this.#stream;
-    this.#stream.write(isTTY ? `\r\x1b[2K${text.slice(0, columns - 1)}` : `${text}\n`);
+    const { isTTY, columns } = this.#stream;
+    // A terminal that does not know its size says 0.
+    this.#stream.write(isTTY ? `\r\x1b[2K${text.slice(0, (columns || 80) - 1)}` : `${text}\n`);
   };
 
   /** Takes the line away. */

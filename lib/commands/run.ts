@@ -7,8 +7,12 @@ import { constants as osConstants } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ExitStatus, UsageError, type Command } from './command';
+import { isInForeground } from './foreground';
 
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGQUIT'];
+
+/** Those that keys of a terminal send. */
+const ofTerminal: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
 const PRELOAD = path.join(__dirname, '..', 'preload.js');
 
@@ -153,11 +157,16 @@ function commandFor(rest: readonly string[]): [file: string, args: readonly stri
   throw new UsageError(`${text} is neither a file here nor a command on the PATH`);
 }
 
-type RuleReader = typeof import('../mode');
+type SettingsReader = typeof import('../mode');
 
-function checkRuleFile(file: string): void {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- few give a file
-  (require('../mode') as RuleReader).readRuleFile('--rules', file);
+/** What has a mistake keeps the program from starting: that is told here, and without a stack. */
+function checkSettings(file: string | undefined, environment: NodeJS.ProcessEnv): void {
+  const isDefault = !Object.keys(environment).some((name) => name.startsWith('RDMA_NET'));
+  if (isDefault) return;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- most set nothing
+  const mode = require('../mode') as SettingsReader;
+  if (file !== undefined) mode.readRuleFile('--rules', file);
+  mode.readEnvironment(environment);
 }
 
 /**
@@ -172,10 +181,8 @@ export function planRun(args: readonly string[]): Run {
     NODE_OPTIONS: withPreload(process.env['NODE_OPTIONS'], PRELOAD),
   };
   if (mode !== undefined) environment['RDMA_NET'] = mode;
-  if (rules !== undefined) {
-    checkRuleFile(rules);
-    environment['RDMA_NET_CONFIG'] = path.resolve(rules);
-  }
+  if (rules !== undefined) environment['RDMA_NET_CONFIG'] = path.resolve(rules);
+  checkSettings(rules, { ...process.env, ...environment });
   return { file, args: fileArgs, inShell: onWindows && /\.(bat|cmd)$/i.test(file), environment };
 }
 
@@ -188,7 +195,10 @@ async function runProgram(args: readonly string[]): Promise<number> {
     : spawn(file, programArgs, options);
   const forward = (signal: NodeJS.Signals): void => {
     // The console of Windows tells all its programs; `kill` would end this one without asking it.
-    if (!onWindows) child.kill(signal);
+    if (onWindows) return;
+    // So does a terminal; some programs take a second Ctrl+C for impatience.
+    if (ofTerminal.has(signal) && isInForeground()) return;
+    child.kill(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   let end: [number | null, NodeJS.Signals | null];
@@ -229,6 +239,7 @@ Examples:
   rdma-net run npm start
   rdma-net run --require --rules rules.conf -- npm test
 
-Status: that of the program; 2 when the command line or the file with rules is wrong.`,
+Status: that of the program, or 1 when it cannot be started; 2 when the command line, the file with
+rules or the environment is wrong.`,
   run: runProgram,
 };

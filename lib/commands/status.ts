@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitStatus, UsageError, type Command } from './command';
+import { showJson, showJsonLine } from './json';
 import { parseNumber, parseOptions } from './options';
 import { askPrograms, sumOf, type ProgramStatus } from './status/programs';
 import { whyMissing } from './status/missing';
@@ -22,8 +23,6 @@ interface Wish {
   readonly count: number;
 }
 
-/** Raised when a reader of the former one would misunderstand what --json prints. */
-const JSON_VERSION = 1;
 const TOP = 50;
 const WATCH_SECONDS = 2;
 const WATCH_SECONDS_MAX = 3600;
@@ -106,6 +105,11 @@ function limit(program: ProgramStatus, { top, sort }: Wish, rates: Rates, nowMs:
   }
 }
 
+/** A terminal that does not know its size says 0, and what is no terminal nothing. */
+function rowsOfTerminal(): number {
+  return process.stdout.rows || 24;
+}
+
 /** One look after the other. */
 class Looks {
   readonly #wish: Wish;
@@ -137,13 +141,13 @@ class Looks {
     }
     const totals = sumOf(programs.map((program) => program.totals));
     const time = new Date().toISOString();
-    const result = { version: JSON_VERSION, time, programs, totals };
-    return JSON.stringify(result, null, this.#wish.watch === undefined ? 2 : undefined);
+    const show = this.#wish.watch === undefined ? showJson : showJsonLine;
+    return show('status', { time, programs, totals });
   }
 
   #text(programs: ProgramStatus[]): string[] {
     const { watch, pid, top, sort } = this.#wish;
-    const fitting = Math.max(process.stdout.rows - OTHER_LINES, 5);
+    const fitting = Math.max(rowsOfTerminal() - OTHER_LINES, 5);
     const most = this.#isOnTerminal && watch !== undefined ? fitting : TOP;
     const view = {
       paint: painterFor(process.stdout),
@@ -161,8 +165,7 @@ class Looks {
 
   // In one piece, and over what was there before: no flicker.
   #redraw(text: string): void {
-    const { rows } = process.stdout;
-    const lines = text.split('\n').slice(0, rows - 1);
+    const lines = text.split('\n').slice(0, rowsOfTerminal() - 1);
     const over = lines.map((line) => `${line}\u001b[K`).join('\n');
     // Long lines are cut off while this is printed, and not wrapped.
     process.stdout.write(`\u001b[?7l\u001b[H${over}\n\u001b[J\u001b[?7h`);

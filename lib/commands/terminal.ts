@@ -19,7 +19,8 @@ export type Painter = (tone: Tone, text: string) => string;
 
 /** Of a stream: colours if it is a terminal that has them. NO_COLOR and FORCE_COLOR are followed. */
 export function painterFor(stream: NodeJS.WriteStream): Painter {
-  const isForced = (process.env['FORCE_COLOR'] ?? '0') !== '0';
+  // As Node understands it.
+  const isForced = /^(|1|2|3|true)$/.test(process.env['FORCE_COLOR'] ?? '0');
   const terminal: Partial<WriteStream> = stream;
   const isColoured = isForced || (terminal.isTTY === true && terminal.hasColors?.() === true);
   return (tone, text) => (isColoured ? styleText(FORMATS[tone], text) : text);

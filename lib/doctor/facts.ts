@@ -32,6 +32,8 @@ export interface ProgramFacts {
   /** Why nothing can be caught in this Node, if so. */
   internals: Reason | undefined;
   mode: Mode;
+  /** Names that begin as those of settings do, and are none. */
+  unknownVariables: string[];
   transports: readonly FabricTransportName[];
   /** Whether the transport may be used, if only by a rule. */
   localWanted: boolean;
@@ -150,6 +152,8 @@ export interface FilterRuleFacts {
 export interface FilterFacts {
   /** Whether the rules could be read; where not, why. */
   seen: 'nftables' | 'not root' | 'no nft' | 'nft failed';
+  /** The iptables whose rules are there, and cannot be read: `iptables-legacy`. */
+  unread: string[];
   rules: FilterRuleFacts[];
   /** Whether a packet to a device's own address was refused by the kernel. */
   sendRefused: boolean;

@@ -3,10 +3,10 @@
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { promisify } from 'node:util';
+import type { Files } from '../machine/files';
 import type { FilterFacts, FilterRuleFacts } from './facts';
+import { ROCE_PORT, savedRulesAgainstRoce } from './iptables';
 
-/** RoCE version 2 comes in UDP packets to this port. */
-const ROCE_PORT = 4791;
 /** It may have to load modules of the kernel. */
 const TIMEOUT_MS = 5000;
 
@@ -32,31 +32,78 @@ interface Match {
   right?: unknown;
 }
 
+type Ruleset = { chain?: Chain; rule?: Rule }[];
+
+/** Where the kernel tells of tables of the older iptables; reading that loads no module. */
+const OLDER_TABLES = [
+  { names: '/proc/net/ip_tables_names', command: 'iptables-legacy' },
+  { names: '/proc/net/ip6_tables_names', command: 'ip6tables-legacy' },
+] as const;
+
+async function outputOf(command: string, ...args: string[]): Promise<string> {
+  const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+  const options = { timeout: TIMEOUT_MS, maxBuffer: 64 << 20, env: { ...process.env, PATH: path } };
+  return (await promisify(execFile)(command, args, options)).stdout;
+}
+
+/** Of nftables; or why they cannot be read. */
+async function readNftables(): Promise<Ruleset | 'no nft' | 'nft failed'> {
+  try {
+    const stdout = await outputOf('nft', '--json', 'list', 'ruleset');
+    return (JSON.parse(stdout) as { nftables: Ruleset }).nftables;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no nft' : 'nft failed';
+  }
+}
+
+/** Undefined where they cannot be read. */
+async function readIptables(command: string): Promise<FilterRuleFacts[] | undefined> {
+  try {
+    return savedRulesAgainstRoce(await outputOf(`${command}-save`), command);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * Reads the rules of nftables, which iptables has too nowadays, and asks the kernel whether a packet
- * would leave. Only what runs in the kernel goes through its filters: hardware has its own path.
+ * Reads the rules of nftables, which iptables makes too nowadays, and those of the older iptables. Asks
+ * the kernel whether a packet would leave. Only what runs in the kernel goes through its filters:
+ * hardware has its own path.
  * @param address one of this host's that a software device has
  */
 export async function findFilters(
+  files: Files,
   address: string | undefined,
   asRoot: boolean,
 ): Promise<FilterFacts> {
   const sendRefused = address !== undefined && (await isSendRefused(address));
-  if (!asRoot) return { seen: 'not root', rules: [], sendRefused };
-  try {
-    const { stdout } = await promisify(execFile)('nft', ['--json', 'list', 'ruleset'], {
-      timeout: TIMEOUT_MS,
-      maxBuffer: 64 << 20,
-      env: {
-        ...process.env,
-        PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
-      },
-    });
-    return { seen: 'nftables', rules: rulesAgainstRoce(stdout), sendRefused };
-  } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    return { seen: isMissing ? 'no nft' : 'nft failed', rules: [], sendRefused };
-  }
+  if (!asRoot) return { seen: 'not root', unread: [], rules: [], sendRefused };
+  const ruleset = await readNftables();
+  const seen = typeof ruleset === 'string' ? ruleset : 'nftables';
+  const all = typeof ruleset === 'string' ? [] : ruleset;
+  const older = OLDER_TABLES.filter(({ names }) => (files.text(names) ?? '') !== '');
+  const commands = [...older.map(({ command }) => command), ...commandsWithExtensions(all)];
+  const saved = await Promise.all(commands.map(readIptables));
+  const unread = commands.filter((_, at) => saved[at] === undefined);
+  const read = commands.filter((command) => !unread.includes(command));
+  const left = all.filter((one) => !read.includes(commandOf(one.chain ?? one.rule)));
+  const rules = [...rulesAgainstRoce(left), ...saved.flatMap((some) => some ?? [])];
+  return { seen, unread, rules, sendRefused };
+}
+
+/** The iptables whose table it is in, if it is one of theirs. */
+function commandOf(one: Chain | Rule | undefined): string {
+  const isTheirs = /^(filter|raw|mangle|security|nat)$/.test(one?.table ?? '');
+  if (!isTheirs) return '';
+  return { ip: 'iptables-nft', ip6: 'ip6tables-nft' }[one?.family ?? ''] ?? '';
+}
+
+/** Of those whose rules nft cannot show whole: they use what only iptables knows. */
+function commandsWithExtensions(ruleset: Ruleset): string[] {
+  const commands = ruleset.flatMap(({ rule }) =>
+    rule?.expr.some((one) => Object.hasOwn(one, 'xt')) === true ? [commandOf(rule)] : [],
+  );
+  return [...new Set(commands)].filter((command) => command !== '');
 }
 
 /**
@@ -77,9 +124,8 @@ function isSendRefused(address: string): Promise<boolean> {
   });
 }
 
-/** What of `nft --json list ruleset` drops or refuses RoCE. */
-export function rulesAgainstRoce(json: string): FilterRuleFacts[] {
-  const { nftables } = JSON.parse(json) as { nftables: { chain?: Chain; rule?: Rule }[] };
+/** What of the members of `nft --json list ruleset` drops or refuses RoCE. */
+export function rulesAgainstRoce(nftables: Ruleset): FilterRuleFacts[] {
   const rules = nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
   const chains = nftables.flatMap(({ chain }) => (chain === undefined ? [] : [chain]));
   const against = rules.filter((rule) => namesPort(rule) && verdictOf(rule) !== 'accept');

@@ -12,6 +12,7 @@ import { findDevices, findDevicesElsewhere } from './devices';
 import type { AddressFacts, DeviceFacts, Facts, ProgramFacts, TrialFacts } from './facts';
 import { Files } from '../machine/files';
 import { findFilters } from './filters';
+import { unknownVariables } from './variables';
 import {
   findAdapters,
   findDeviceFiles,
@@ -63,6 +64,7 @@ async function findProgram(files: Files): Promise<ProgramFacts> {
     maySeeSystem: ['/sys', '/proc'].every((file) => permission?.has('fs.read', file) ?? true),
     internals: await whyNoInternals(),
     mode: settings.mode,
+    unknownVariables: unknownVariables(process.env),
     transports: settings.transports,
     localWanted: isWanted('local'),
     rdmaWanted: isWanted('rdma'),
@@ -133,7 +135,7 @@ export async function gatherFacts(files = new Files()): Promise<Facts> {
   const opening = await openRdma(program);
   const [local, filter, trials] = await Promise.all([
     tryLocal(program),
-    mayAsk ? findFilters(software?.address, system.userId === 0) : undefined,
+    mayAsk ? findFilters(files, software?.address, system.userId === 0) : undefined,
     tryRdma(opening, devices, addresses),
   ]);
   return {

@@ -212,7 +212,7 @@ function checkFilter({ system, devices, filter }: Facts): Check[] {
   if (filter.sendRefused) {
     const text = 'The kernel refuses to send UDP to port 4791, which is RoCE.';
     const fix = [
-      `find the rule: ${asRoot(system, 'nft -a list ruleset')}`,
+      `find the rule: ${asRoot(system, 'nft -a list ruleset')}, or ${asRoot(system, 'iptables-legacy-save')}`,
       `or put another before it: ${asRoot(system, 'iptables -I OUTPUT -p udp --dport 4791 -j ACCEPT')}`,
     ];
     return [problem('udp-4791', text, fix, 'peer-unreachable')];
@@ -220,9 +220,10 @@ function checkFilter({ system, devices, filter }: Facts): Check[] {
   return [ok('udp-4791', seenText(filter))];
 }
 
-function seenText({ seen }: FilterFacts): string {
+function seenText({ seen, unread }: FilterFacts): string {
   const sent = 'packets to UDP port 4791 leave';
-  if (seen === 'nftables') return `${sent}, and no rule of nftables keeps them out`;
+  if (unread.length > 0) return `${sent}; the rules of ${unread.join(' and ')} cannot be read`;
+  if (seen === 'nftables') return `${sent}, and no rule of nftables or iptables keeps them out`;
   if (seen === 'not root') return `${sent}; the rules for those that come are shown to root only`;
   if (seen === 'nft failed') return `${sent}; the rules for those that come cannot be read by nft`;
   return `${sent}; without the command nft the rules for those that come are not seen`;

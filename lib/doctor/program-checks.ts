@@ -12,6 +12,7 @@ export function checkProgram(facts: Facts): Check[] {
     checkSystem(facts),
     ...checkNode(facts),
     ...checkMode(facts),
+    ...checkVariables(facts),
     ...checkAddon(facts),
     checkLocal(facts),
     ...checkTakenNames(facts),
@@ -47,6 +48,14 @@ function checkMode({ program }: Facts): Check[] {
   if (mode !== 'off') return [ok('mode', `${mode}: ${all}`), ...ruled];
   const fix = ['unset RDMA_NET, or RDMA_NET=prefer'];
   return [problemOf('mode', reasonFor('mode-off', 'RDMA_NET=off'), fix)];
+}
+
+function checkVariables({ program }: Facts): Check[] {
+  return program.unknownVariables.map((name) =>
+    warning('variable', `${name} is set, and means nothing to rdma-net.`, [
+      `write it as one of those that rdma-net help lists, or unset ${name}`,
+    ]),
+  );
 }
 
 function checkAddon({ system, program }: Facts): Check[] {

@@ -16,7 +16,7 @@ export interface PlainTcp {
   readonly failure: Failure | null;
 }
 
-/** What `rdma-net explain --json` prints, and `asWanted` besides. */
+/** What `rdma-net explain --json` prints, between its head and `asWanted`. */
 export interface Explanation {
   readonly host: string;
   readonly port: number;

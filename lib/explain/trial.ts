@@ -10,6 +10,7 @@ import { info } from '../info';
 import type { TransportName } from '../mode';
 import type { ConnectionInfo, Handshake } from '../native';
 import type { Reason } from '../reasons';
+import { leave } from './leave';
 
 /** One step of connecting. */
 export interface Step {
@@ -235,15 +236,6 @@ export async function tryToConnect(options: TrialOptions): Promise<Trial> {
   });
   unsubscribe('rdma-net:attempt', recorder.onAttempt);
   unsubscribe('rdma-net:fallback', recorder.onFallback);
-  await closed(socket);
+  await leave(socket);
   return { steps: recorder.steps, outcome, failure, remembered: rememberedOf(addresses, port) };
-}
-
-async function closed(socket: Socket): Promise<void> {
-  if (socket.closed) return;
-  await new Promise((resolve) => {
-    socket.once('close', resolve);
-    socket.on('error', () => undefined);
-    socket.destroy();
-  });
 }

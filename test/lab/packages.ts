@@ -11,6 +11,7 @@ export const labPackages: readonly string[] = [
   'ibverbs-providers',
   'ibverbs-utils',
   'iproute2',
+  'iptables',
   'kmod',
   'nftables',
   'perftest',

@@ -18,8 +18,8 @@ says for whatever is not right what changes it. It changes nothing itself, and n
 as the user, in the container and with the environment of the program that it is about. It exits with
 0 when there is no problem, with 1 when there is one, and with 2 when the configuration has a mistake.
 
-\`--problems\` leaves out what is right. \`--json\` gives one object: \`format\` (1), \`version\`, \`checks\`
-(each with \`id\`, \`state\`, \`text\`, and where it is not \`ok\` a \`fix\` of some lines and perhaps the
+\`--problems\` leaves out what is right. \`--json\` gives one object: after the
+[head](operations.md#for-scripts) \`checks\` (each with \`id\`, \`state\`, \`text\`, and where it is not \`ok\` a \`fix\` of some lines and perhaps the
 \`reason\` that sockets have for being on TCP), \`facts\` (what was found out, as in
 \`lib/doctor/facts.ts\`) and \`verdict\`. Ids never change their meaning.
 
@@ -27,7 +27,7 @@ as the user, in the container and with the environment of the program that it is
 | --- | --- |
 | \`system\`, \`node\`, \`node-internals\` | Kernel, distribution, user and container; the version of Node, and whether it is one that rdma-net knows. |
 | \`permission-model\` | Whether Node's permission model refuses addons. |
-| \`mode\`, \`rule\` | What the environment asks for. |
+| \`mode\`, \`rule\`, \`variable\` | What the environment asks for, and variables in it that mean nothing. |
 | \`addon\`, \`addon-verbs\` | Whether the addon loads, and was built with RDMA. |
 | \`local\` | A message of this process to itself over shared memory. |
 | \`local-names\` | Whether the names of ports for shared memory are held by other users than the servers at these ports. |
@@ -36,7 +36,7 @@ as the user, in the container and with the environment of the program that it is
 | \`device-files\` | Whether this user may open the files of /dev/infiniband. |
 | \`namespace\` | Whether devices, and the network devices under them, are in this network namespace. |
 | \`memory-lock\` | The limit of locked memory, and how many connections it allows. The kernel counts for each process by itself. |
-| \`udp-4791\` | Rules of nftables against RoCE (shown to root), and whether its packets may leave. |
+| \`udp-4791\` | Rules of nftables and iptables that name the port, and policies (shown to root); whether its packets may leave. |
 | \`device\` | Each RDMA device: driver, model, firmware; what there could be where there is none. |
 | \`provider\` | The plug-in of libibverbs for each device. |
 | \`port\`, \`mtu\`, \`gid\` | State, link layer, rate and MTU of each port, and whether it has an IP address. |

@@ -50,7 +50,7 @@ export function doctorTests(): void {
       /^ok +modules +ib_core, ib_uverbs, rdma_cm, rdma_ucm$/m,
       /^ok +device-files +\/dev\/infiniband\/rdma_cm, \/dev\/infiniband\/uverbs0: may be opened/m,
       /^ok +memory-lock +no limit/m,
-      /^ok +udp-4791 .*no rule of nftables/m,
+      /^ok +udp-4791 .*no rule of nftables or\s+iptables/m,
       /^ok +device +rxe0: rxe, RDMA in software/m,
       /^ok +provider +rxe0: \S+\/librxe-rdmav\d+\.so$/m,
       /^ok +port +rxe0\/1: ACTIVE, Ethernet, .*MTU 4096/m,

@@ -321,6 +321,14 @@ function networkFaults(): Fault[] {
       status: 1,
     },
     {
+      title: 'A rule of the older iptables refuses what comes to UDP port 4791',
+      make: ['iptables-legacy -A INPUT -p udp --dport 4791 -j REJECT'],
+      heal: ['iptables-legacy -F INPUT'],
+      found: ['udp-4791'],
+      says: /Fix: iptables-legacy -D INPUT -p udp -m udp --dport 4791 -j REJECT --reject-with \S+ Reason/,
+      status: 1,
+    },
+    {
       title: 'The packet filter drops what leaves, and an ordinary user cannot see its rules',
       ...filter('output', 'udp dport 4791 drop'),
       wrapper: asNobody,

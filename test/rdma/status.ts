@@ -1,6 +1,7 @@
 /** What `rdma-net status` tells of programs that are really there. */
 import path from 'node:path';
 import t, { type Test } from 'tap';
+import type { JsonHead } from '../../lib/commands/json';
 import type { ProgramStatus } from '../../lib/commands/status/programs';
 import type { Counters } from '../../lib/native';
 import type { Place } from './place';
@@ -19,11 +20,8 @@ export async function statusOf(t: Test, ...args: string[]): Promise<string> {
 /** What the command says of one program, in JSON. */
 export async function askAbout(t: Test, pid: number, ...args: string[]): Promise<ProgramStatus> {
   const output = await statusOf(t, String(pid), '--json', ...args);
-  const { version, programs } = JSON.parse(output) as {
-    version: number;
-    programs: ProgramStatus[];
-  };
-  t.equal(version, 1);
+  const { format, programs } = JSON.parse(output) as JsonHead & { programs: ProgramStatus[] };
+  t.equal(format, 1);
   t.equal(programs.length, 1);
   const [program] = programs;
   if (program === undefined) throw new Error(output);

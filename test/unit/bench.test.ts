@@ -6,6 +6,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
+import { jsonMembers } from '../docs/json-members';
 import { closedPort, libFolder, nodeCommand, runNode } from './support';
 
 const cli = path.join(libFolder, 'cli.js');
@@ -48,9 +49,7 @@ t.test('without a host it measures tcp and local with a program of its own', asy
   const { code, stdout, stderr } = await runNode([cli, 'bench', '--json', ...SHORT]);
   t.equal(code, 0);
   const result = JSON.parse(stdout) as { measurements: Record<string, unknown>[] };
-  t.same(Object.keys(result), [
-    ...['host', 'port', 'peer', 'node', 'seconds', 'rounds', 'measurements', 'unavailable'],
-  ]);
+  t.same(Object.keys(result), ['format', 'version', 'command', ...jsonMembers('bench')]);
   for (const workload of ['64 B round trip', '64 KiB writes', '1 MiB writes']) {
     for (const transport of ['tcp', 'local']) {
       const found = result.measurements.find(
@@ -72,7 +71,8 @@ t.test('with a host it measures what was asked for, and says what cannot be had'
   const local = await runNode([cli, 'bench', '--transports', 'local', ...SHORT, place]);
   t.match(local, { code: 0, stdout: /^127\.0\.0\.1:\d+, median .*\n\n64 B round trip +local +\d/ });
   t.notMatch(local.stdout, /tcp|rdma/);
-  t.match(await listening.says(), { event: 'served', transport: 'local' });
+  const served = await listening.says();
+  t.match(served, { format: 1, command: 'bench', event: 'served', transport: 'local' });
   const rdma = await runNode([cli, 'bench', '--transports', 'rdma', '--json', place]);
   t.equal(rdma.code, 1);
   t.match(JSON.parse(rdma.stdout), {

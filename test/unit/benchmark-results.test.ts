@@ -274,9 +274,36 @@ t.test('compare exits with 0, 1 if something is slower, and 2 if it cannot tell'
   t.match(compare(slower, before), { status: 0, stdout: /0 slower, 1 faster/ });
   t.match(compare(before, path.join(folder, 'none.json')), { status: 2, stderr: /none\.json/ });
   t.match(compare(before), { status: 2 });
+  t.match(compare('--least'), {
+    status: 2,
+    stderr: "Unknown option '--least'; there are --least-change, --all\n",
+  });
   const page = path.join(folder, 'page.html');
   execFileSync(process.execPath, [bench, 'report', before, '--out', page]);
   t.equal(readFileSync(page, 'utf8'), reportPage([fixture()]));
+  t.end();
+});
+
+t.test('each benchmark tells its options, and those of the pages are among them', (t) => {
+  const bench = path.join(root, 'dist', 'benchmarks', 'bench.js');
+  const helpOf = (...args: string[]): string =>
+    execFileSync(process.execPath, [bench, ...args, '--help'], { encoding: 'utf8' });
+  const overview = helpOf();
+  const named = [...overview.matchAll(/^ {2}(\w+) +\S/gm)].map(([, name = '']) => name);
+  const pages = ['CONTRIBUTING.md', 'docs/benchmarks.md'].map((page) =>
+    readFileSync(path.join(root, page), 'utf8'),
+  );
+  const lines = pages.flatMap((page) => [...page.matchAll(/^npm run bench -- ([^#\n]*)/gm)]);
+  t.ok(lines.length > 15);
+  const helps = new Map(named.map((name) => [name, helpOf(name)]));
+  for (const [, line = ''] of lines) {
+    const [first = ''] = line.split(' ');
+    const help = first.startsWith('-') ? overview : helps.get(first);
+    for (const [, option = ''] of line.matchAll(/ (--(?!help)[a-z-]+)/g)) {
+      t.match(help, new RegExp(`^  ${option}\\b`, 'm'), line);
+    }
+    t.ok(help, line);
+  }
   t.end();
 });
 

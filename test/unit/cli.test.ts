@@ -4,6 +4,7 @@ import { chmodSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { withPreload } from '../../lib/commands/run';
+import { jsonMembers } from '../docs/json-members';
 import { libFolder, nodeCommand, runNode, type ChildResult } from './support';
 
 const cli = path.join(libFolder, 'cli.js');
@@ -23,6 +24,9 @@ t.test('a wrong command line is told, with status 2', async (t) => {
     [[], 'a command is missing'],
     [['fly'], 'there is no command "fly"'],
     [['run'], 'run needs a program'],
+    [['--verison'], '--verison is no option; expected --help, --version, or a command'],
+    [['doctor', '--jsno'], "Unknown option '--jsno'"],
+    [['doctor', 'db:1'], 'doctor looks at this machine, and takes no "db:1"'],
   ] as const) {
     const result = await runNode([cli, ...args]);
     t.equal(result.code, 2);
@@ -59,6 +63,33 @@ t.test('run passes signals on, and ends by them', async (t) => {
   const killed = spawn(...nodeCommand([cli, 'run', '-e', suicide]));
   const [, signal] = (await once(killed, 'close')) as [number, string];
   t.equal(signal, 'SIGTERM');
+});
+
+t.test('Ctrl+C reaches a program under run once', async (t) => {
+  const script = `
+    let count = 0;
+    process.on('SIGINT', () => console.log('interrupted', ++count));
+    process.on('SIGTERM', () => process.exit(count));
+    setInterval(() => {}, 1000);
+    console.log('ready', process.ppid, '.');`;
+  const file = path.join(t.testdir({ 'app.js': script }), 'app.js');
+  const [program, args] = nodeCommand([cli, 'run', file], { NO_COLOR: '1' });
+  const command = [program, ...args].map((word) => `'${word}'`).join(' ');
+  // It makes a terminal; what is written to it is typed.
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null']);
+  let output = '';
+  const steps: [RegExp, (pid: number) => void][] = [
+    [/ready (\d+) \./, () => void child.stdin.write('\x03')],
+    // Passed on after what was typed, if that is passed on.
+    [/ready (\d+) \.[^]*interrupted 1/, (pid) => void process.kill(pid, 'SIGTERM')],
+  ];
+  child.stdout.on('data', (data) => {
+    output += String(data);
+    const [, pid] = steps[0]?.[0].exec(output) ?? [];
+    if (pid !== undefined) steps.shift()?.[1](Number(pid));
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  t.equal(code, 1, output);
 });
 
 t.test('run takes a file for Node, and what is not one for a command on the PATH', async (t) => {
@@ -142,12 +173,11 @@ t.test('doctor ends with the verdict, and its status tells it', async (t) => {
   const off = await runNode([cli, 'doctor'], { RDMA_NET: 'off' });
   t.equal(off.code, 1);
   t.match(off.stdout, /^FAIL +mode +RDMA is switched off\.[^]*Fix: unset RDMA_NET/m);
+  const misspelt = await runNode([cli, 'doctor', '--problems'], { RDMA_NET_TRANSPORT: 'local' });
+  t.match(misspelt.stdout, /^warn +variable +RDMA_NET_TRANSPORT is set, and means nothing/m);
   const wrong = await runNode([cli, 'doctor'], { RDMA_NET: 'on' });
   t.equal(wrong.code, 2);
   t.match(wrong.stderr, /^rdma-net: RDMA_NET is "on"; expected "prefer", "require" or "off"\n$/);
-  const option = await runNode([cli, 'doctor', '--jsno']);
-  t.equal(option.code, 2);
-  t.match(option.stderr, 'rdma-net: doctor has no option "--jsno"');
 });
 
 t.test('doctor --json has checks, facts and the verdict of the status', async (t) => {
@@ -165,6 +195,50 @@ t.test('doctor --json has checks, facts and the verdict of the status', async (t
     },
     verdict: { usable: true, local: true, rdma: false, problems: 0 },
   });
+});
+
+t.test('what --json prints has one head, and the members that the page tells', async (t) => {
+  const results: [command: string, page: string[], printed: Record<string, unknown>][] = [];
+  for (const [command = '', ...args] of [
+    ['doctor'],
+    ['explain', '--no-connect', '127.0.0.1:1'],
+    ['status'],
+  ]) {
+    const { stdout } = await runNode([cli, command, '--json', ...args]);
+    results.push([command, jsonMembers(command), JSON.parse(stdout) as Record<string, unknown>]);
+  }
+  const { version } = JSON.parse(
+    readFileSync(path.join(libFolder, '..', '..', 'package.json'), 'utf8'),
+  ) as { version: string };
+  for (const [command, members, printed] of results) {
+    t.match(printed, { format: 1, version, command });
+    t.strictSame(Object.keys(printed), ['format', 'version', 'command', ...members]);
+  }
+});
+
+t.test('--help is taken after other words, too, but by run', async (t) => {
+  const help = await runNode([cli, 'explain', 'db.internal', '--help']);
+  t.match(help, { code: 0, stdout: /^Usage: rdma-net explain /, stderr: '' });
+  const script = 'console.log(process.argv[1])';
+  t.match(await runNode([cli, 'run', '-e', script, '--', '--help']), { stdout: '--help\n' });
+});
+
+t.test('run tells of a mistake in the environment, and starts nothing', async (t) => {
+  const script = 'console.log("started")';
+  const wrong = await runNode([cli, 'run', '-e', script], { RDMA_NET_HEAD_START_MS: 'soon' });
+  t.match(wrong, { code: 2, stdout: '', stderr: /^rdma-net: RDMA_NET_HEAD_START_MS is "soon"; / });
+  const replaced = await runNode([cli, 'run', '--prefer', '-e', script], { RDMA_NET: 'on' });
+  t.match(replaced, { code: 0, stdout: 'started\n' });
+});
+
+t.test('colours are for terminals, and for those who force them as with Node', async (t) => {
+  const isColoured = async (environment: Record<string, string>): Promise<boolean> =>
+    (await runNode([cli, 'explain', '--no-connect', '127.0.0.1:1'], environment)).stdout.includes(
+      '\u001b[',
+    );
+  t.equal(await isColoured({}), false);
+  t.equal(await isColoured({ FORCE_COLOR: '1' }), true);
+  t.equal(await isColoured({ FORCE_COLOR: 'false' }), false);
 });
 
 t.test("doctor tells that Node's permission model is in the way, and does not fail", async (t) => {

@@ -1,14 +1,17 @@
 /** What the pages say of the code, as far as that can be compared. */
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
 import t from 'tap';
 import { settings } from '../../lib/mode';
 import { reasons } from '../../lib/reasons';
+import { unknownVariables } from '../../lib/doctor/variables';
+import { stats } from '../../lib/stats';
 import { apiPage } from '../docs/api-page';
 import { anchorsOf, brokenLinks, targetsOf } from '../docs/links';
 import { projectRoot } from '../lab/project-root';
 import { filesBelow } from '../lint/files';
+import { libFolder, runNode } from './support';
 
 const root = projectRoot();
 
@@ -45,8 +48,39 @@ t.test('the page on configuration has every setting and every variable', (t) => 
   t.end();
 });
 
+t.test(
+  'the doctor and the help know every variable, and the doctor those that are none',
+  async (t) => {
+    const used = [...new Set(read('lib/mode.ts').match(/\bRDMA_NET(?:_[A-Z]+)*\b/g))];
+    t.strictSame(unknownVariables(Object.fromEntries(used.map((name) => [name, '1']))), []);
+    t.strictSame(unknownVariables({ RDMA_NET_TRANSPORT: 'rdma', RDMA: '1' }), [
+      'RDMA_NET_TRANSPORT',
+    ]);
+    const { stdout } = await runNode([path.join(libFolder, 'cli.js'), '--help']);
+    t.strictSame(
+      used.filter((name) => !stdout.includes(`  ${name}=`)),
+      [],
+    );
+  },
+);
+
 t.test('the page on the API is what `npm run docs:api` writes', async (t) => {
   t.equal(await apiPage(), read('docs/api.md'));
+});
+
+t.test('the example of metrics has every figure of stats()', (t) => {
+  const example = read('examples/metrics.js');
+  const { counters, ...figures } = stats();
+  const names = Object.keys({ ...figures, ...counters }).map((name) =>
+    // These two halves are all bytes, and are made of one text.
+    name.replace(/^(bytes(?:Sent|Received))(?:Copied|InPlace)$/, '$1'),
+  );
+  t.ok(names.length > 15);
+  t.strictSame(
+    names.filter((name) => !new RegExp(`\\b${name}\\b`).test(example)),
+    [],
+  );
+  t.end();
 });
 
 t.test('every link of the pages leads somewhere', (t) => {

@@ -151,6 +151,7 @@ export function healthyFacts(): Facts {
       maySeeSystem: true,
       internals: undefined,
       mode: 'prefer',
+      unknownVariables: [],
       transports: ['local', 'rdma'],
       localWanted: true,
       rdmaWanted: true,
@@ -216,7 +217,7 @@ export function healthyFacts(): Facts {
     ],
     addresses: [{ address: '192.0.2.1', netdev: 'eth0', rdma: { device: 'rxe0', port: 1, gid } }],
     defaultNetdev: 'eth0',
-    filter: { seen: 'not root', rules: [], sendRefused: false },
+    filter: { seen: 'not root', unread: [], rules: [], sendRefused: false },
     opening: { reason: undefined },
     trials: [{ address: '192.0.2.1', ...trial }],
   };

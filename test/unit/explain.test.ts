@@ -14,6 +14,7 @@ import { configure } from '../../lib/install';
 import { RdmaError } from '../../lib/errors';
 import { Files } from '../../lib/machine/files';
 import { Status } from '../../lib/status';
+import { jsonMembers } from '../docs/json-members';
 import {
   closedPort,
   fakeRdma,
@@ -196,6 +197,26 @@ async function withServer(
   await once(child, 'close');
 }
 
+t.test('explain is no reset to a server that greets', async (t) => {
+  const errors: Error[] = [];
+  const server = net.createServer((socket) => {
+    socket.on('error', (error) => errors.push(error));
+    socket.write('220 hello\n');
+    socket.on('end', () => socket.end('221 bye\n')).resume();
+  });
+  const port = await listenTcp(server);
+  // With a rule for TCP there is one connection, and without two.
+  for (const rules of ['connect * tcp', '']) {
+    const { stdout } = await runNode([cli, 'explain', `${ADDRESS}:${port}`], {
+      RDMA_NET_RULES: rules,
+    });
+    t.match(stdout, /^Connected over tcp/m);
+  }
+  server.close();
+  await once(server, 'close');
+  t.same(errors, []);
+});
+
 t.test('explain tells of a server on this host with rdma-net, with status 0', async (t) => {
   await withServer({}, async (port) => {
     const shown = await runNode([cli, 'explain', `${ADDRESS}:${port}`]);
@@ -215,10 +236,8 @@ t.test('explain tells of a server on this host with rdma-net, with status 0', as
       lookup: { failure: null },
       trial: { outcome: { transport: 'local', peer: 'rdma-net' }, failure: null },
     });
-    t.match(Object.keys(parsed), [
-      ...['host', 'port', 'direction', 'tls', 'lookup', 'addresses', 'tcp', 'trial', 'listening'],
-      'asWanted',
-    ]);
+    const members = ['format', 'version', 'command', ...jsonMembers('explain')];
+    t.strictSame(Object.keys(parsed), members);
     const other = ['--program', 'other.js', '--json', `${ADDRESS}:${port}`];
     const asOther = await runNode([cli, 'explain', ...other], {
       RDMA_NET_RULES: `program other.js ${rule}; connect * local`,
@@ -312,8 +331,8 @@ t.test('explain tells what is wrong with its command line, with status 2', async
   for (const [args, message] of [
     [[], 'explain needs HOST:PORT'],
     [['a'], '"a" has no port'],
-    [['::1:80'], '"::1:80" is no host and port (IPv6 in brackets: [::1:80]:PORT)'],
-    [['a:70000'], '"a:70000" is no host and port'],
+    [['::1:80'], '"::1:80" is no host and port (IPv6 in brackets: [::1]:80)'],
+    [['a:70000'], '"a:70000" is no host and port (ports end at 65535)'],
     [['a:80', 'b'], '"b" is one argument too many'],
     [['a', '80'], '"80" is one argument too many; write a:80'],
     [['a:0'], 'nobody can connect to port 0'],

@@ -273,7 +273,7 @@ t.test('status tells wrong arguments, and a program that is not there', async (t
   );
   const empty = await runNode([cli, 'status', '--json']);
   t.equal(empty.code, 0);
-  t.match(JSON.parse(empty.stdout), { version: 1, totals: { connections: {} } });
+  t.match(JSON.parse(empty.stdout), { command: 'status', totals: { connections: {} } });
 });
 
 t.test('why a process cannot be asked is told as far as it can be seen', (t) => {
