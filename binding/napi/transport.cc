@@ -247,7 +247,8 @@ void Transport::Watch() {
       pump_.StopTicks();
     }
   }
-  pump_.SetRef(ref_ || !lingering_.empty());
+  // The environment waits for its end to be told, and runs its loop only while something holds that.
+  pump_.SetRef(ending_ || ref_);
 }
 
 void Transport::WatchLingering() {
