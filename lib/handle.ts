@@ -198,7 +198,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
 
   /** What the program's listeners run in: the socket is known by it, as one on TCP by its handle. */
   override getAsyncId(): number {
-    return this.#scope.asyncId();
+    const id = this.#scope.asyncId();
+    // Node counts in floating point. Kept so, it would change the hidden class of every socket.
+    const whole = id | 0;
+    return whole === id ? whole : id;
   }
 
   /** The http agent gives a kept-alive socket the context of its next request. */
