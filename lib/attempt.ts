@@ -16,11 +16,11 @@
  *     (*) unless TCP has connected as well, and is about to say so
  *
  * Each state has its own time: `alone` the head start, `held` and `grace` the same span once more.
- * The next transport has the whole head start again, unless TCP has begun. A response is held while TCP is under way,
- * because a TCP connection may already stand in the queue of the server: establishing too would show
- * two connections to its program. A server queues none before our side is connected, which the
- * kernel tells. With mode `require` the state stays `alone`, and the end is an error where it would
- * be TCP.
+ * The next transport has the whole head start again, unless TCP has begun. A response is held while
+ * TCP is under way, because a TCP connection may already stand in the queue of the server:
+ * establishing too would show two connections to its program. A server queues none before our side
+ * is connected, which the kernel tells. With mode `require` the state stays `alone`, and the end is
+ * an error where it would be TCP.
  */
 
 import { AsyncResource } from 'node:async_hooks';

@@ -247,7 +247,7 @@ void Transport::Watch() {
       pump_.StopTicks();
     }
   }
-  // The environment waits for its end to be told, and runs its loop only while something holds that.
+  // The environment waits until its end is told, and its loop runs only while something holds it.
   pump_.SetRef(ending_ || ref_);
 }
 
