@@ -6,19 +6,21 @@
  *     ------  -----------  --------------  ----------------  --------------  --------------
  *     alone   establish    the next one,   both              -               -
  *                          or TCP only
- *     both    held         TCP only        -                 reset it        grace
+ *     both    held         the next one,   -                 reset it        grace
+ *                          or TCP only
  *     held    -            TCP only        establish (*)     reset it        establish
- *     grace   establish    TCP's error     TCP's error       -               -
+ *     grace   establish    the next one,   TCP's error       -               -
+ *                          or TCP's error
  *     done    -            -               -                 -               -
  *
  *     (*) unless TCP has connected as well, and is about to say so
  *
  * Each state has its own time: `alone` the head start, `held` and `grace` the same span once more.
- * The next transport has the whole head start again. A response is held while TCP is under way,
- * because a TCP connection may already stand in the queue of the server: establishing too would show
- * two connections to its program. A server queues none before our side is connected, which the
- * kernel tells. With mode `require` the state stays `alone`, and the end is an error where it would
- * be TCP.
+ * The next transport has the whole head start again, unless TCP has begun. A response is held while
+ * TCP is under way, because a TCP connection may already stand in the queue of the server:
+ * establishing too would show two connections to its program. A server queues none before our side
+ * is connected, which the kernel tells. With mode `require` the state stays `alone`, and the end is
+ * an error where it would be TCP.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -72,9 +74,9 @@ function noop(): void {
 /** Those under way, by the handle that net.js has. */
 const attempts = new Map<TcpHandle, Attempt>();
 
-/** The program has called `ref` or `unref` of a TCP handle, whatever it is doing. */
-export function followReference(handle: TcpHandle): void {
-  if (attempts.size > 0) attempts.get(handle)?.followReference();
+/** Whether a handle is connecting, whatever over. */
+export function isUnderWay(handle: TcpHandle): boolean {
+  return attempts.has(handle);
 }
 
 /** See the table above. Lives until the socket is connected, has failed, or has been destroyed. */
@@ -84,8 +86,6 @@ export class Attempt implements EventSink {
   readonly #dial: Dial;
   readonly #required: boolean;
   readonly #oncomplete: OnConnectComplete | undefined;
-  /** Whether connecting holds the event loop, as it would over TCP. */
-  #referenced: boolean;
   #state: State = 'alone';
   #transport: FabricTransport;
   /** -1 when it is over. */
@@ -105,7 +105,6 @@ export class Attempt implements EventSink {
     this.#transport = first.transport;
     this.#id = first.id;
     this.#oncomplete = call.request.oncomplete;
-    this.#referenced = call.handle.hasRef();
     this.#sinceMs = call.sinceMs;
   }
 
@@ -121,26 +120,15 @@ export class Attempt implements EventSink {
     return 0;
   }
 
-  followReference(): void {
-    const referenced = this.#call.handle.hasRef();
-    if (referenced === this.#referenced) return;
-    this.#referenced = referenced;
-    if (referenced) {
-      this.#transport.retain();
-      this.#timer?.ref();
-    } else {
-      this.#transport.release();
-      this.#timer?.unref();
-    }
-  }
-
   #begin(): void {
     this.#transport.adopt(this.#id, this);
     this.#dial.trace('begin', this.#transport.name);
-    if (this.#referenced) this.#transport.retain();
+    // As over TCP: a request that is under way holds the event loop, also for an unreferenced socket.
+    this.#transport.retain();
     this.#askedSinceMs = this.#transport.native.isOpen() ? performance.now() : undefined;
-    if (this.#required) return;
-    if (settings.headStartMs === 0) this.#startBoth();
+    if (this.#required || this.#state === 'both') return;
+    if (this.#state === 'grace') this.#startGrace();
+    else if (settings.headStartMs === 0) this.#startBoth();
     else this.#startTimer(this.#dial.headStartMs(this.#transport) - this.#spentMs());
   }
 
@@ -238,7 +226,7 @@ export class Attempt implements EventSink {
   #onFailed(failure: RdmaError, code?: ReasonCode, handshake?: Handshake): void {
     this.#failure = failure;
     this.#dial.fail(this.#transport, failure, code, handshake);
-    if (this.#state === 'alone') {
+    if (this.#state !== 'held') {
       const next = this.#dial.next();
       if (next !== undefined) {
         this.#goOn(next);
@@ -253,7 +241,7 @@ export class Attempt implements EventSink {
   #goOn(next: Dialed): void {
     this.#failure = undefined;
     clearTimeout(this.#timer);
-    if (this.#referenced) this.#transport.release();
+    this.#transport.release();
     this.#transport = next.transport;
     this.#id = next.id;
     this.#begin();
@@ -287,7 +275,6 @@ export class Attempt implements EventSink {
   #startTimer(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#onTimer, ms);
-    if (!this.#referenced) this.#timer.unref();
   }
 
   readonly #onTimer = (): void => {
@@ -339,6 +326,10 @@ export class Attempt implements EventSink {
       return;
     }
     this.#state = 'grace';
+    this.#startGrace();
+  }
+
+  #startGrace(): void {
     this.#startTimer(this.#graceMs() + (this.#askedSinceMs === undefined ? OPENING_MS_MAX : 0));
   }
 
@@ -402,6 +393,6 @@ export class Attempt implements EventSink {
     clearTimeout(this.#timer);
     this.#call.socket.removeListener('close', this.#onSocketClose);
     setOnComplete(this.#call.request, this.#oncomplete);
-    if (this.#referenced) this.#transport.release();
+    this.#transport.release();
   }
 }

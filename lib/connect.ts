@@ -2,10 +2,10 @@
 
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { Attempt } from './attempt';
+import { Attempt, isUnderWay } from './attempt';
 import { attemptChannel, debug, publishFailure } from './diagnostics';
 import { Dial, type CommonOutcome, type ConnectCall } from './dial';
-import { attachCauses, uvErrnoOf } from './errors';
+import { UV_EALREADY, attachCauses, uvErrnoOf } from './errors';
 import { noteFallback } from './info';
 import type { ConnectRequest } from './internals';
 import { settings, settingsVersion } from './mode';
@@ -24,6 +24,7 @@ export const slowServers = new PeerMemory(settings, () => performance.now());
 /** Takes the place of `connect` and `connect6` of a TCP handle. Returns what they return. */
 export function connect(call: ConnectCall): number {
   const { socket, handle, original, request, address, port } = call;
+  if (isUnderWay(handle)) return UV_EALREADY;
   const plan = planConnect(socket, address, port);
   let { reason } = plan;
   if (plan.mode !== 'off') {
@@ -104,5 +105,3 @@ function refuse(call: ConnectCall, dial: Dial): number {
 export function isSocket(owner: object | undefined): owner is net.Socket {
   return owner instanceof net.Socket;
 }
-
-export { followReference } from './attempt';

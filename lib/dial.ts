@@ -115,6 +115,8 @@ export class Dial {
   #local: Obstacle | undefined;
   #rdma: Obstacle | undefined;
   #refusedHere = false;
+  /** See {@link whyNotThisSocket}; null until that was asked. */
+  #againstSocket: Reason | undefined | null = null;
   /** See {@link CommonOutcome}; 0 once something was decided for this socket alone. */
   #untilMs: number;
 
@@ -260,7 +262,7 @@ export class Dial {
       return undefined;
     }
     this.#untilMs = 0;
-    const reason = internalsDiffer() ?? whyNotThisSocket(this.#call);
+    const reason = internalsDiffer() ?? this.#whyNotThisSocket();
     if (reason === undefined) return id;
     transport.native.reset(id);
     this.#note(transport, { reason, status: undefined, error: undefined });
@@ -276,8 +278,14 @@ export class Dial {
       this.#remembered() ??
       this.#unavailable(transport) ??
       internalsDiffer() ??
-      this.#forThisSocketAlone(whyNotThisSocket(this.#call))
+      this.#forThisSocketAlone(this.#whyNotThisSocket())
     );
+  }
+
+  // Once, for a second transport may be tried when TCP has begun and has bound the handle.
+  #whyNotThisSocket(): Reason | undefined {
+    if (this.#againstSocket === null) this.#againstSocket = whyNotThisSocket(this.#call);
+    return this.#againstSocket;
   }
 
   #remembered(): Reason | undefined {

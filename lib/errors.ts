@@ -11,8 +11,10 @@ const { errno } = osConstants;
 /** libuv's end of file: the one status that is not an errno. */
 export const UV_EOF = -4095;
 export const UV_EADDRINUSE = -errno.EADDRINUSE;
+export const UV_EALREADY = -errno.EALREADY;
 export const UV_EBADF = -errno.EBADF;
 export const UV_EINVAL = -errno.EINVAL;
+export const UV_EISCONN = -errno.EISCONN;
 export const UV_ECANCELED = -errno.ECANCELED;
 export const UV_ENOTCONN = -errno.ENOTCONN;
 export const UV_EPIPE = -errno.EPIPE;

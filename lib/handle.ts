@@ -196,6 +196,14 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     return copyEndpoint(out, endpoint, this.#inIpv6);
   }
 
+  /** What the program's listeners run in: the socket is known by it, as one on TCP by its handle. */
+  override getAsyncId(): number {
+    const id = this.#scope.asyncId();
+    // Node counts in floating point. Kept so, it would change the hidden class of every socket.
+    const whole = id | 0;
+    return whole === id ? whole : id;
+  }
+
   /** The http agent gives a kept-alive socket the context of its next request. */
   override asyncReset(resource: object): void {
     super.asyncReset(resource);
@@ -449,9 +457,10 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     this.#shutdownStarted = true;
     if (abortive || unread) this.#reset();
     else {
+      // What holds the event loop, if anything, is the connection.
       this.#linger = setTimeout(() => {
         this.#reset();
-      }, LINGER_MS);
+      }, LINGER_MS).unref();
       this.#leave();
     }
     this.#updateRetained();
@@ -472,15 +481,12 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     this.#transport.close(this.#id);
   }
 
-  // As with libuv, only what is under way holds the process: a paused socket does not. A closed one
-  // still does until the peer has what was sent.
+  // As with libuv, only what is under way holds the process: a paused socket does not, and requests
+  // do even of an unreferenced one. A closed one still does until the peer has what was sent.
   #updateRetained(): void {
-    const active =
-      this.#reads.wanted ||
-      this.#closed ||
-      this.#shutdown !== undefined ||
-      this.#writes.unsentBytes > 0;
-    const wanted = active && this.#referenced && !this.#gone;
+    const hasRequest = this.#shutdown !== undefined || this.#writes.unsentBytes > 0;
+    const isHeld = this.#referenced && (this.#reads.wanted || this.#closed);
+    const wanted = !this.#gone && (isHeld || (hasRequest && !this.#closed));
     if (wanted === this.#retained) return;
     this.#retained = wanted;
     if (wanted) this.#carrier.retain();

@@ -103,10 +103,6 @@ function tryToPatch(): Reason | undefined {
     const { prototype } = tcpClass();
     prototype.connect = catchConnect(prototype.connect);
     prototype.connect6 = catchConnect(prototype.connect6);
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object below
-    const { ref, unref } = prototype;
-    prototype.ref = catchReference(ref);
-    prototype.unref = catchReference(unref);
     catchListen();
     catchReset();
     catchPassing(stopListeningBeside);
@@ -201,14 +197,6 @@ function catchConnect(original: ConnectMethod): ConnectMethod {
       return original.call(this, request, address, port);
     }
     return late.connect({ socket, handle: this, original, request, address, port, sinceMs });
-  };
-}
-
-// A socket may be unreferenced while it connects, and then nothing of ours holds the event loop.
-function catchReference(original: () => void): () => void {
-  return function changeReference(this: TcpHandle): void {
-    original.call(this);
-    connectModule?.followReference(this);
   };
 }
 

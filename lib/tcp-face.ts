@@ -1,7 +1,16 @@
 /** What is the same for every handle that looks like TCPWrap to net.js, whatever is under it. */
 
+import type { Socket } from 'node:net';
 import { encode, encodeChunks } from './encode';
-import { streamInternals, type StreamRequest } from './internals';
+import { UV_EINVAL, UV_EISCONN } from './errors';
+import {
+  inside,
+  ownerOf,
+  streamInternals,
+  type ConnectRequest,
+  type Handle,
+  type StreamRequest,
+} from './internals';
 
 const { JSStream } = streamInternals();
 
@@ -15,6 +24,7 @@ function noop(): void {
 export abstract class TcpFace extends JSStream {
   /** Kept by net.js. */
   reading = false;
+  #hasConnectedAgain = false;
 
   constructor() {
     super();
@@ -67,6 +77,31 @@ export abstract class TcpFace extends JSStream {
 
   writeUcs2String(request: StreamRequest | null, text: string): StreamRequest | number {
     return this.writeBuffer(request, encode(text, 'utf16le'));
+  }
+
+  // A program may connect a socket that is connected. The kernel has not told the client yet that the
+  // connection stands, and does so now; who knows it, as the accepting side does, is refused.
+  connect(this: TcpFace & Handle, request: ConnectRequest): number {
+    const owner = ownerOf(this) as Socket | undefined;
+    const isAccepted = owner === undefined || inside(owner)._server !== null;
+    if (isAccepted || this.#hasConnectedAgain) return UV_EISCONN;
+    this.#hasConnectedAgain = true;
+    setImmediate(() => {
+      request.oncomplete?.call(request, 0, this, request, true, true);
+    });
+    return 0;
+  }
+
+  connect6(this: TcpFace & Handle, request: ConnectRequest): number {
+    return this.connect(request);
+  }
+
+  bind(): number {
+    return UV_EINVAL;
+  }
+
+  bind6(): number {
+    return UV_EINVAL;
   }
 
   get fd(): number {

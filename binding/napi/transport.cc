@@ -247,7 +247,8 @@ void Transport::Watch() {
       pump_.StopTicks();
     }
   }
-  pump_.SetRef(ref_ || !lingering_.empty());
+  // The environment waits until its end is told, and its loop runs only while something holds it.
+  pump_.SetRef(ending_ || ref_);
 }
 
 void Transport::WatchLingering() {

@@ -65,6 +65,14 @@ const things: Record<string, () => void> = {
       // What is under way when it is paused ends first.
       setImmediate(() => watch(client));
     }),
+  'an unreferenced socket whose peer does not read': () =>
+    connect((client) => {
+      client.unref().write(Buffer.alloc(20_000_000));
+      watch(client);
+    }),
+  'an unreferenced socket that connects': () => {
+    net.connect(port, place.address, () => say('connected')).unref();
+  },
   'a listening server': () => listen(watch),
   'an unreferenced server': () => listen((server) => watch(server.unref())),
   'a server referenced again': () => listen((server) => watch(server.unref().ref())),

@@ -140,7 +140,8 @@ test('while RDMA is silent, TCP starts when the head start is over, and wins', a
   t.equal(client.transport, 'tcp');
   t.equal(info(client).reason?.code, 'peer-silent');
   await talk(client);
-  t.equal(rdma.openConnections, 0, 'the RDMA attempt is reset');
+  // If this process was too busy to ask in time, the peer has the rest of its time now.
+  await until(() => rdma.openConnections === 0);
   const second = net.connect(port, '127.0.0.1');
   await talk(second);
   t.match(info(second).reason, { code: 'peer-silent', detail: 'remembered' });
@@ -330,25 +331,20 @@ test('a socket that timed out while connecting can be destroyed', async (t) => {
   await close(echo.server);
 });
 
-test('connecting holds the event loop, unless the socket is unreferenced', async (t) => {
+test('connecting holds the event loop, even of an unreferenced socket', async (t) => {
   configure({ headStartMs: 60_000 });
   const [port, echo] = await answering('silent');
-  for (const referenced of [true, false]) {
-    const client = net.connect(port, '127.0.0.1');
-    if (!referenced) client.unref();
-    await until(() => rdma.openConnections === 1);
-    t.equal(rdma.referenced, referenced);
-    client.unref();
-    t.equal(rdma.referenced, false, 'nor from when it is');
-    client.ref();
-    t.equal(rdma.referenced, true);
-    client.destroy();
-    await once(client, 'close');
-  }
+  const waiting = net.connect(port, '127.0.0.1').unref();
+  await until(() => rdma.openConnections === 1);
+  t.equal(rdma.referenced, true);
+  waiting.destroy();
+  await once(waiting, 'close');
+  t.equal(rdma.referenced, false);
   const client = net.connect(port, '127.0.0.1').unref();
   rdma.answers.clear();
   await once(client, 'connect');
   t.equal(client.transport, 'rdma');
+  await until(() => !rdma.referenced);
   client.ref();
   await talk(client);
   await close(echo.server);

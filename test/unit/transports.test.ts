@@ -247,6 +247,40 @@ test('when TCP fails, an answer of shared memory that is held is taken', async (
   });
 });
 
+for (const [when, turns] of [
+  ['while TCP is under way', 0],
+  ['after TCP has failed', 50],
+] as const) {
+  test(`what fails ${when} goes on with RDMA beside it`, async (t) => {
+    configure({ headStartMs: 0 });
+    const port = await closedPort();
+    const ids = [local.listen('127.0.0.1', port, 5), rdma.listen('127.0.0.1', port, 5)] as const;
+    local.answers.set('127.0.0.1', 'hold');
+    rdma.answers.set('127.0.0.1', 'hold');
+    const client = net.connect(port, '127.0.0.1');
+    await new Promise<void>((resolve) => client.once('connectionAttempt', () => resolve()));
+    configure({ headStartMs: 60_000 });
+    // The refusal of TCP takes a few.
+    for (let count = 0; count < turns; count++) await turn();
+    local.release(local.heldIds[0] ?? -1, Status.TimedOut);
+    local.deliverNow();
+    await until(() => rdma.heldIds.length === 1);
+    for (let count = 0; count < 50; count++) await turn();
+    t.equal(client.connecting, true, 'TCP has failed, and RDMA has its time');
+    rdma.release(rdma.heldIds[0] ?? -1);
+    await once(client, 'connect');
+    t.equal(client.transport, 'rdma');
+    client.destroy();
+    local.close(ids[0]);
+    rdma.close(ids[1]);
+    await once(client, 'close');
+    await until(() => {
+      for (const other of rdma.connectionIds) rdma.reset(other);
+      return rdma.openConnections === 0;
+    });
+  });
+}
+
 test('a socket that is destroyed while RDMA is tried second leaves nothing', async (t) => {
   configure({ headStartMs: 60_000 });
   const { server, seen } = await echo(['local', 'rdma']);

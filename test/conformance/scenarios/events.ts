@@ -92,6 +92,45 @@ export const events: Scenarios = {
     }
   },
 
+  'a socket that connects is told to connect': async (stage) => {
+    const port = await stage.listen(stage.createServer());
+    const client = stage.connect(port);
+    const lane = stage.lane('client');
+    lane.watch(client, 'connect', 'close');
+    // Its message has a local address, which TCP alone has so early.
+    client.on('error', ({ code, syscall }: NodeJS.ErrnoException) => {
+      lane.note('error', code, syscall);
+    });
+    client.connect(port, stage.address);
+    await closed(client);
+  },
+
+  'a socket that is connected is told to connect, once and again': async (stage) => {
+    const { client, accepted, port } = await stage.pair();
+    const lane = stage.lane('client');
+    lane.watch(client, ...SOCKET_EVENTS);
+    stage.lane('accepted').watch(accepted, ...SOCKET_EVENTS);
+    client.connect(port, stage.address);
+    lane.note('state', client.readyState);
+    await next(client, 'connect');
+    lane.note('state', client.readyState);
+    client.write('still the same');
+    await next(accepted, 'data');
+    client.connect(port, stage.address);
+    await closed(client, accepted);
+  },
+
+  'what cannot be connected or bound any more': async (stage) => {
+    const { accepted, port } = await stage.pair();
+    stage.lane('accepted').watch(accepted, 'connect', 'error', 'close');
+    accepted.connect(port, stage.address);
+    await closed(accepted);
+    const { client } = await stage.pair();
+    stage.lane('client').watch(client, 'connect', 'error', 'close');
+    client.connect({ port, host: stage.address, localPort: port });
+    await closed(client);
+  },
+
   'what a listener throws is uncaught, and the connection goes on': async (stage) => {
     const { client, accepted } = await stage.pair();
     stage.lane('client').watch(client, 'data', 'end', 'close');

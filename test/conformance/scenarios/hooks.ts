@@ -69,6 +69,22 @@ export const hooks: Scenarios = {
     hook.disable();
   },
 
+  'listeners run in the resource of the handle': async (stage) => {
+    const hook = createHook({ init: () => undefined }).enable();
+    const { client, accepted } = await stage.pair();
+    for (const [name, socket] of Object.entries({ client, accepted })) {
+      const { _handle: handle } = socket as unknown as { _handle: { getAsyncId(): number } };
+      const id = handle.getAsyncId();
+      socket.on('data', () => stage.lane(name).note('data', executionAsyncId() === id));
+      socket.on('close', () => stage.lane(name).note('close', executionAsyncId() === id));
+    }
+    accepted.write('x');
+    await next(client, 'data');
+    client.end('y');
+    await closed(client, accepted);
+    hook.disable();
+  },
+
   'each resource that ran is destroyed': async (stage) => {
     const open = new Map<number, string>();
     const hook = createHook({

@@ -30,6 +30,7 @@ async function play(stage: Stage, what: string): Promise<void> {
 
 const things = [
   ...['a connected socket', 'an unreferenced socket', 'a socket unreferenced while connecting'],
+  ...['an unreferenced socket whose peer does not read', 'an unreferenced socket that connects'],
   ...['a socket referenced again', 'a paused socket', 'a listening server'],
   ...['an unreferenced server', 'a server referenced again'],
   'a socket of an unreferenced server',
