@@ -61,6 +61,28 @@ Endpoint::~Endpoint() = default;
 void Endpoint::Start(const fabric::Target& target) {
   // The owner may have released it while the libraries were being opened.
   if (released_) return;
+  if (fabric_->library().create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
+    id_ = nullptr;
+    return Fail(FailureOfErrno(errno));
+  }
+  fabric_->AddEndpoint(id_, this);
+  phase_ = Phase::kHandshake;
+  handshake_.begun_us = system::NowUs();
+  const Failure failure = Resolve(target);
+  Worker* worker = fabric_->worker();
+  if (failure.status != Status::kAddressInUse || worker->idle()) {
+    if (!failure.ok()) Fail(failure);
+    return;
+  }
+  // Who has the local port may be an id of ours that is being destroyed.
+  worker->Follow([weak = std::weak_ptr<Endpoint*>(self_), target] {
+    const std::shared_ptr<Endpoint*> self = weak.lock();
+    if (self == nullptr || (*self)->gone()) return;
+    if (Failure second = (*self)->Resolve(target); !second.ok()) (*self)->Fail(second);
+  });
+}
+
+Failure Endpoint::Resolve(const fabric::Target& target) {
   sockaddr_storage remote{};
   sockaddr_storage local{};
   const bool bound = !target.local_host.empty() || target.local_port != 0;
@@ -71,17 +93,10 @@ void Endpoint::Start(const fabric::Target& target) {
   } else {
     system::ParseAddress(target.local_host, target.local_port, &local);
   }
-  const Library& library = fabric_->library();
-  if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
-    return Fail(FailureOfErrno(errno));
-  }
-  fabric_->AddEndpoint(id_, this);
-  phase_ = Phase::kHandshake;
-  handshake_.begun_us = system::NowUs();
-  if (library.resolve_addr(id_, bound ? reinterpret_cast<sockaddr*>(&local) : nullptr,
-                           reinterpret_cast<sockaddr*>(&remote), kResolveTimeoutMs) != 0) {
-    Fail(FailureOfErrno(errno));
-  }
+  const int error =
+      fabric_->library().resolve_addr(id_, bound ? reinterpret_cast<sockaddr*>(&local) : nullptr,
+                                      reinterpret_cast<sockaddr*>(&remote), kResolveTimeoutMs);
+  return error == 0 ? Failure{} : FailureOfErrno(errno);
 }
 
 void Endpoint::Fail(Failure failure) {

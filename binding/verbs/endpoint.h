@@ -104,6 +104,7 @@ class Endpoint final : public fabric::Endpoint {
   /// How far the connection manager has come.
   enum class Phase : uint8_t { kNew, kHandshake, kConnected, kDisconnecting, kDestroying };
 
+  fabric::Failure Resolve(const fabric::Target& target);
   void OnAddressResolved();
   void OnRouteResolved();
   void OnPlace(fabric::Failure failure, Device* device, QueueGroup* group);

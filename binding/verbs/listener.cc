@@ -10,16 +10,16 @@
 namespace rdma_net::verbs {
 
 using fabric::Failure;
+using fabric::Status;
 
 void Listener::Start(const fabric::Address& address, int backlog) {
   if (released_) return;
-  if (Failure failure = Listen(address, backlog); !failure.ok()) return Fail(failure);
-  assert(id_ != nullptr);
-  // A listener that could accept nothing is none, and the reason should be known now.
-  fabric_->devices()->Prepare(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure failure) {
-    if (alive.expired() || released_) return;
-    if (!failure.ok()) return Fail(failure);
-    events_->OnListening();
+  Failure failure = Listen(address, backlog);
+  Worker* worker = fabric_->worker();
+  if (failure.status != Status::kAddressInUse || worker->idle()) return Settle(failure);
+  // Who has the port may be an id of ours that is being destroyed: a server that was closed.
+  worker->Follow([this, alive = std::weak_ptr(alive_), address, backlog] {
+    if (!alive.expired() && !released_) Settle(Listen(address, backlog));
   });
 }
 
@@ -27,16 +27,29 @@ Failure Listener::Listen(const fabric::Address& address, int backlog) {
   sockaddr_storage local{};
   system::ParseAddress(address.host, address.port, &local);
   const Library& library = fabric_->library();
-  if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
-    id_ = nullptr;
+  if (id_ == nullptr) {
+    if (library.create_id(fabric_->channel(), &id_, nullptr, RDMA_PS_TCP) != 0) {
+      id_ = nullptr;
+      return FailureOfErrno(errno);
+    }
+    fabric_->AddListener(id_, this);
+  }
+  if (!bound_ && library.bind_addr(id_, reinterpret_cast<sockaddr*>(&local)) != 0) {
     return FailureOfErrno(errno);
   }
-  fabric_->AddListener(id_, this);
-  if (library.bind_addr(id_, reinterpret_cast<sockaddr*>(&local)) != 0 ||
-      library.listen(id_, backlog) != 0) {
-    return FailureOfErrno(errno);
-  }
-  return {};
+  bound_ = true;
+  return library.listen(id_, backlog) == 0 ? Failure{} : FailureOfErrno(errno);
+}
+
+void Listener::Settle(Failure failure) {
+  if (!failure.ok()) return Fail(failure);
+  assert(id_ != nullptr);
+  // A listener that could accept nothing is none, and the reason should be known now.
+  fabric_->devices()->Prepare(id_->verbs, [this, alive = std::weak_ptr(alive_)](Failure outcome) {
+    if (alive.expired() || released_) return;
+    if (!outcome.ok()) return Fail(outcome);
+    events_->OnListening();
+  });
 }
 
 void Listener::Fail(Failure failure) {

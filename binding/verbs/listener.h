@@ -36,10 +36,13 @@ class Listener final : public fabric::Listener {
 
  private:
   fabric::Failure Listen(const fabric::Address& address, int backlog);
+  /// What Listen came to.
+  void Settle(fabric::Failure failure);
 
   VerbsFabric* fabric_;
   fabric::ListenerEvents* events_;
   rdma_cm_id* id_ = nullptr;
+  bool bound_ = false;
   bool released_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

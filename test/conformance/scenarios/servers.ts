@@ -44,6 +44,19 @@ export const servers: Scenarios = {
     stage.lane('client').note('connected', client.readyState);
   },
 
+  'a port is free again whenever a server has closed': async (stage) => {
+    const server = stage.createServer();
+    const port = await stage.listen(server);
+    for (let count = 0; count < 12; count++) {
+      server.close();
+      await closed(server);
+      await stage.listen(server, { port });
+    }
+    const client = stage.connect(port);
+    await Promise.all([next(client, 'connect'), next(server, 'connection')]);
+    stage.lane('client').note('connected', client.readyState);
+  },
+
   'close waits for connections, and takes no new ones': async (stage) => {
     const { client, accepted, server, port } = await stage.pair();
     const lane = stage.lane('server');
