@@ -174,6 +174,7 @@ void Link::FreeIfDone(uint32_t number) {
 
 void Link::FreeEnd(uint32_t number) {
   for (const std::span<std::byte> part : ends_[number].memory) inbox_.arena().Free(part);
+  if (ends_[number].wants_room) std::erase(waiting_, number);
   ends_[number] = {};
   free_ends_.push_back(number);
   ends_in_use_--;
@@ -343,21 +344,37 @@ void Link::FlushBacklog() {
   Ring();
 }
 
-bool Link::TakeRoom() {
-  if (!open()) return false;
-  if (backlog_.empty() && peer_.queue().room() > kReservedCells) return true;
-  room_wanted_ = true;
+bool Link::has_room() {
+  return backlog_.empty() && peer_.queue().room() > kReservedCells;
+}
+
+bool Link::HasOrAwaitsRoom() {
+  if (has_room()) return true;
   peer_.queue().AskForRoom();
-  if (!backlog_.empty() || peer_.queue().room() <= kReservedCells) return false;
-  room_wanted_ = false;
-  return true;
+  return has_room();
+}
+
+bool Link::TakeRoom(uint32_t number) {
+  if (!open()) return false;
+  End& end = ends_[number];
+  const bool next = waiting_.empty() || waiting_.front() == number || served_ == number;
+  if (next && HasOrAwaitsRoom()) {
+    if (std::exchange(end.wants_room, false)) std::erase(waiting_, number);
+    return true;
+  }
+  if (!std::exchange(end.wants_room, true)) waiting_.push_back(number);
+  return false;
 }
 
 void Link::OfferRoom() {
-  if (!room_wanted_ || !TakeRoom()) return;
-  for (uint32_t number = 0; number < ends_.size(); number++) {
-    if (ends_[number].endpoint != nullptr) ends_[number].endpoint->OnRoom();
+  while (!waiting_.empty() && HasOrAwaitsRoom()) {
+    served_ = waiting_.front();
+    waiting_.pop_front();
+    End& end = ends_[*served_];
+    end.wants_room = false;
+    if (end.endpoint != nullptr) end.endpoint->OnRoom();
   }
+  served_.reset();
 }
 
 Failure Link::Write(uint32_t number, const fabric::WriteRequest& request) {
