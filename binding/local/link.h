@@ -76,7 +76,10 @@ class Link final : public Watched {
   std::span<std::byte> Allocate(uint32_t number, size_t bytes);
   void Free(uint32_t number, const std::byte* data);
   [[nodiscard]] size_t used_bytes() const { return inbox_.arena().used_bytes(); }
-  void GivePagesBack() { inbox_.arena().GiveBack(); }
+  /// Looks after a link that nobody uses: an active one ends after some seconds, for the next
+  /// connection opens another, and one that stays gives back the pages that were used. True while
+  /// there is something left to do.
+  bool Tidy(uint64_t now_ms);
 
   // Sending.
 
