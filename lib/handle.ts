@@ -456,12 +456,12 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     this.#writes.cancel(UV_ECANCELED);
     this.#shutdownStarted = true;
     if (abortive || unread) this.#reset();
+    else if (this.#writes.pendingBytes === 0) this.#leave();
     else {
       // What holds the event loop, if anything, is the connection.
       this.#linger = setTimeout(() => {
         this.#reset();
       }, LINGER_MS).unref();
-      this.#leave();
     }
     this.#updateRetained();
   }

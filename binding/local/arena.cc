@@ -42,6 +42,7 @@ void Arena::Free(std::span<std::byte> part) {
   const auto offset = static_cast<size_t>(part.data() - memory_.data());
   const size_t bytes = WholePages(part.size());
   used_bytes_ -= bytes;
+  has_used_gaps_ = true;
   auto here = gaps_.emplace(offset, Gap{.bytes = bytes, .used = true}).first;
   const auto next = std::next(here);
   // Gaps that were never touched stay apart: clearing them would touch them.
@@ -58,6 +59,7 @@ void Arena::Free(std::span<std::byte> part) {
 }
 
 void Arena::GiveBack() {
+  if (!std::exchange(has_used_gaps_, false)) return;
   for (auto it = gaps_.begin(); it != gaps_.end();) {
     if (it->second.used) GivePagesBack(memory_.subspan(it->first, it->second.bytes));
     it->second.used = false;

@@ -30,7 +30,9 @@ class Arena {
   /// A part that Allocate gave, whole.
   void Free(std::span<std::byte> part);
   [[nodiscard]] size_t used_bytes() const { return used_bytes_; }
-  /// Gives the pages back that are free and were used.
+  /// Whether there are pages that are free and were used.
+  [[nodiscard]] bool has_used_gaps() const { return has_used_gaps_; }
+  /// Gives these back.
   void GiveBack();
 
  private:
@@ -44,6 +46,7 @@ class Arena {
   /// By offset.
   std::map<size_t, Gap> gaps_;
   size_t used_bytes_ = 0;
+  bool has_used_gaps_ = false;
 };
 
 }  // namespace rdma_net::local

@@ -220,7 +220,7 @@ bool Endpoint::posts_at_once() const {
 }
 
 bool Endpoint::TakeRoom() {
-  return link_ != nullptr && link_->TakeRoom();
+  return link_ != nullptr && link_->TakeRoom(number_);
 }
 
 void Endpoint::OnData(uint32_t immediate, uint32_t bytes) {

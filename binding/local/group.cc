@@ -146,7 +146,10 @@ std::optional<uint32_t> Group::Next() {
 void Group::AcceptMembers() {
   for (;;) {
     FileDescriptor accepted = AcceptFrom(roll_.get());
-    if (!accepted.valid()) return;
+    if (!accepted.valid()) {
+      if (errno == EMFILE || errno == ENFILE) fabric_->TurnAway(roll_.get());
+      return;
+    }
     const bool welcome = fabric_->Trusts(PeerUser(accepted.get())) && members_.size() < kSeatsMax;
     if (welcome && Watch(accepted)) {
       members_.push_back({.socket = std::move(accepted), .heard = false, .seat = std::nullopt});

@@ -25,6 +25,10 @@ constexpr uint32_t kMessageCellsMax = 1 + kPayloadBytesMax / sizeof(Cell);
 constexpr size_t kEndsMax = size_t{1} << 20;
 /// Messages that wait for a peer that does not read: it would have to ask for a lot to get there.
 constexpr size_t kBacklogMax = size_t{1} << 16;
+/// How long a link without connections is kept for the next one, and its pages. To give these back
+/// costs as much as a connection, and so does having them anew.
+constexpr uint64_t kIdleMs = 5000;
+constexpr uint64_t kIdlePagesMs = 1000;
 
 constexpr Failure kGone = {.status = Status::kConnectionReset};
 constexpr Failure kBrokeRule = {.status = Status::kProtocolViolation};
@@ -128,6 +132,23 @@ void Link::ForgetListener(const Listener* listener) {
   group_ = nullptr;
 }
 
+bool Link::Tidy(uint64_t now_ms) {
+  if (dead()) return false;
+  if (!idle()) {
+    idle_since_ms_ = 0;
+    // The peer's last word brings no news to anybody who would look again.
+    return endpoints_ == 0;
+  }
+  if (idle_since_ms_ == 0) idle_since_ms_ = now_ms;
+  const uint64_t idle_ms = now_ms - idle_since_ms_;
+  if (active_ && idle_ms >= kIdleMs) {
+    Kill(kGone);
+    return false;
+  }
+  if (idle_ms >= kIdlePagesMs) inbox_.arena().GiveBack();
+  return active_ || inbox_.arena().has_used_gaps();
+}
+
 // Ends of connections.
 
 uint32_t Link::AddEnd(Endpoint* endpoint) {
@@ -141,6 +162,7 @@ uint32_t Link::AddEnd(Endpoint* endpoint) {
   }
   ends_[number] = {.endpoint = endpoint, .in_use = true, .memory = {}};
   ends_in_use_++;
+  endpoints_++;
   return number;
 }
 
@@ -154,6 +176,7 @@ void Link::CloseEnd(uint32_t number) {
 
 void Link::ForgetEndpoint(uint32_t number) {
   ends_[number].endpoint = nullptr;
+  endpoints_--;
   FreeIfDone(number);
 }
 
@@ -174,6 +197,7 @@ void Link::FreeIfDone(uint32_t number) {
 
 void Link::FreeEnd(uint32_t number) {
   for (const std::span<std::byte> part : ends_[number].memory) inbox_.arena().Free(part);
+  if (ends_[number].wants_room) std::erase(waiting_, number);
   ends_[number] = {};
   free_ends_.push_back(number);
   ends_in_use_--;
@@ -343,21 +367,37 @@ void Link::FlushBacklog() {
   Ring();
 }
 
-bool Link::TakeRoom() {
-  if (!open()) return false;
-  if (backlog_.empty() && peer_.queue().room() > kReservedCells) return true;
-  room_wanted_ = true;
+bool Link::has_room() {
+  return backlog_.empty() && peer_.queue().room() > kReservedCells;
+}
+
+bool Link::HasOrAwaitsRoom() {
+  if (has_room()) return true;
   peer_.queue().AskForRoom();
-  if (!backlog_.empty() || peer_.queue().room() <= kReservedCells) return false;
-  room_wanted_ = false;
-  return true;
+  return has_room();
+}
+
+bool Link::TakeRoom(uint32_t number) {
+  if (!open()) return false;
+  End& end = ends_[number];
+  const bool next = waiting_.empty() || waiting_.front() == number || served_ == number;
+  if (next && HasOrAwaitsRoom()) {
+    if (std::exchange(end.wants_room, false)) std::erase(waiting_, number);
+    return true;
+  }
+  if (!std::exchange(end.wants_room, true)) waiting_.push_back(number);
+  return false;
 }
 
 void Link::OfferRoom() {
-  if (!room_wanted_ || !TakeRoom()) return;
-  for (uint32_t number = 0; number < ends_.size(); number++) {
-    if (ends_[number].endpoint != nullptr) ends_[number].endpoint->OnRoom();
+  while (!waiting_.empty() && HasOrAwaitsRoom()) {
+    served_ = waiting_.front();
+    waiting_.pop_front();
+    End& end = ends_[*served_];
+    end.wants_room = false;
+    if (end.endpoint != nullptr) end.endpoint->OnRoom();
   }
+  served_.reset();
 }
 
 Failure Link::Write(uint32_t number, const fabric::WriteRequest& request) {

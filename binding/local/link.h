@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -75,7 +76,10 @@ class Link final : public Watched {
   std::span<std::byte> Allocate(uint32_t number, size_t bytes);
   void Free(uint32_t number, const std::byte* data);
   [[nodiscard]] size_t used_bytes() const { return inbox_.arena().used_bytes(); }
-  void GivePagesBack() { inbox_.arena().GiveBack(); }
+  /// Looks after a link that nobody uses: an active one ends after some seconds, for the next
+  /// connection opens another, and one that stays gives back the pages that were used. True while
+  /// there is something left to do.
+  bool Tidy(uint64_t now_ms);
 
   // Sending.
 
@@ -84,8 +88,9 @@ class Link final : public Watched {
   /// The same to the other end of a connection whose number is known.
   void SayToPeer(uint32_t number, MessageKind kind, uint32_t value,
                  std::span<const std::byte> payload);
-  /// Whether a data message can be sent now; if not, the endpoints will hear of it.
-  [[nodiscard]] bool TakeRoom();
+  /// Whether an end can send a data message now; if not, its endpoint will hear of it. Who asks
+  /// while others wait comes after them.
+  [[nodiscard]] bool TakeRoom(uint32_t number);
   /// Writes to the memory of the peer's end and announces it; the peer may have to be rung.
   fabric::Failure Write(uint32_t number, const fabric::WriteRequest& request);
   /// Wakes the peer if it sleeps, and was sent anything since the last call.
@@ -101,6 +106,7 @@ class Link final : public Watched {
     bool has_peer = false;
     bool said_end = false;
     bool heard_end = false;
+    bool wants_room = false;
     uint32_t peer_number = 0;
     std::vector<std::span<std::byte>> memory;
   };
@@ -118,6 +124,9 @@ class Link final : public Watched {
   void FreeEnd(uint32_t number);
   void FlushBacklog();
   void OfferRoom();
+  [[nodiscard]] bool has_room();
+  /// If there is none, the peer rings when there is.
+  [[nodiscard]] bool HasOrAwaitsRoom();
 
   LocalFabric* fabric_;
   system::FileDescriptor socket_;
@@ -132,12 +141,19 @@ class Link final : public Watched {
   PeerInbox peer_;
   /// What did not fit into the peer's queue, in order; data waits behind it.
   std::deque<std::vector<Cell>> backlog_;
-  bool room_wanted_ = false;
+  /// Ends that wait for room, in the order in which they asked, and the one whose turn it is. As
+  /// long as there are any, the peer has been asked to ring.
+  std::deque<uint32_t> waiting_;
+  std::optional<uint32_t> served_;
   bool sleeping_ = false;
   bool unrung_ = false;
   std::vector<End> ends_;
   std::vector<uint32_t> free_ends_;
   uint32_t ends_in_use_ = 0;
+  /// Ends whose endpoint is there.
+  uint32_t endpoints_ = 0;
+  /// As Tidy has found it; 0 while somebody uses it.
+  uint64_t idle_since_ms_ = 0;
 };
 
 }  // namespace rdma_net::local

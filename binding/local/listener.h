@@ -32,6 +32,9 @@ class Listener final : public fabric::Listener, public Watched {
   void Release() override;
   void OnReadable() override;
 
+  /// Expires with the listener.
+  [[nodiscard]] std::weak_ptr<void> life() const { return life_; }
+
   /// Somebody wants to connect. Status::kOk when the owner has it, or what to refuse it with.
   fabric::Status OnRequest(Link* link, uint32_t peer_number, const ConnectionRequest& request);
 
@@ -56,6 +59,7 @@ class Listener final : public fabric::Listener, public Watched {
   /// One for each socket.
   std::vector<system::FileDescriptor> marks_;
   std::vector<std::unique_ptr<Group>> groups_;
+  std::shared_ptr<void> life_ = std::make_shared<char>();
 };
 
 /// Takes links from all that wait at a listening socket, and that may.

@@ -22,8 +22,10 @@ namespace {
 /// The usual net.ipv4.ip_local_port_range.
 constexpr uint16_t kFirstPort = 32768;
 constexpr uint16_t kLastPort = 60999;
-/// How long a link without connections is kept for the next one.
-constexpr uint64_t kIdleMs = 5000;
+
+FileDescriptor OpenSpare() {
+  return FileDescriptor(eventfd(0, EFD_CLOEXEC));
+}
 
 Failure FailureOfConnect(int error) {
   const fabric::DetailKind kind = fabric::DetailKind::kErrno;
@@ -46,6 +48,7 @@ std::unique_ptr<LocalFabric> LocalFabric::Create(const Options& options, Failure
   errno = 0;
   std::unique_ptr<LocalFabric> fabric(new LocalFabric(options));
   const bool complete = fabric->events_.valid() && fabric->bell_.valid() &&
+                        fabric->spare_.valid() &&
                         fabric->events_.Watch(fabric->bell_.get(), nullptr, true);
   if (complete) return fabric;
   *failure = {.status = Status::kLocalError, .kind = fabric::DetailKind::kErrno, .detail = errno};
@@ -55,6 +58,7 @@ std::unique_ptr<LocalFabric> LocalFabric::Create(const Options& options, Failure
 LocalFabric::LocalFabric(const Options& options)
     : options_(options),
       bell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      spare_(OpenSpare()),
       // Not the same for every program, so that few of them meet.
       next_port_(static_cast<uint16_t>(kFirstPort + (static_cast<uint32_t>(getpid()) * 7919U) %
                                                         (kLastPort - kFirstPort))) {}
@@ -162,9 +166,17 @@ std::unique_ptr<fabric::Listener> LocalFabric::Listen(const fabric::Address& add
 }
 
 void LocalFabric::DeferFor(Listener* listener, std::function<void()> call) {
-  Defer([this, listener, call = std::move(call)] {
-    if (listeners_.contains(listener)) call();
+  // Another one may have its address by then.
+  Defer([this, listener, weak = listener->life(), call = std::move(call)] {
+    if (!weak.expired() && listeners_.contains(listener)) call();
   });
+}
+
+void LocalFabric::TurnAway(int socket) {
+  spare_ = FileDescriptor();
+  while (AcceptFrom(socket).valid()) {
+  }
+  spare_ = OpenSpare();
 }
 
 void LocalFabric::AddLink(FileDescriptor socket, Listener* listener, Group* group) {
@@ -270,23 +282,7 @@ void LocalFabric::BuryDead() {
 bool LocalFabric::Tidy() {
   const uint64_t now = now_ms();
   bool watching = false;
-  for (Way& way : std::vector(ways_)) {
-    const auto it = std::find_if(ways_.begin(), ways_.end(),
-                                 [&way](const Way& each) { return each.link == way.link; });
-    if (it == ways_.end()) continue;
-    if (!it->link->idle()) {
-      it->idle_since_ms = 0;
-      continue;
-    }
-    watching = true;
-    if (it->idle_since_ms == 0) it->idle_since_ms = now;
-    if (now - it->idle_since_ms >= kIdleMs) {
-      it->link->Kill({.status = Status::kConnectionReset});
-    }
-  }
-  for (const auto& link : links_) {
-    if (link->idle() && !link->dead()) link->GivePagesBack();
-  }
+  for (const auto& link : links_) watching |= link->Tidy(now);
   return watching;
 }
 

@@ -88,6 +88,9 @@ class LocalFabric final : public fabric::Fabric {
   /// A dead link goes once nobody can be inside of it.
   void Bury(Link* link);
   void ForgetListener(const Listener* listener);
+  /// Closes the connections that wait at a socket, when there is no descriptor left to take one:
+  /// they would wait for ever, and have us look again and again.
+  void TurnAway(int socket);
   [[nodiscard]] bool has_room_for_connection() const {
     return connections_ < options_.connections_max;
   }
@@ -109,7 +112,6 @@ class LocalFabric final : public fabric::Fabric {
     /// Empty once it was forgotten.
     std::string name;
     Link* link;
-    uint64_t idle_since_ms = 0;
   };
 
   explicit LocalFabric(const Options& options);
@@ -122,6 +124,8 @@ class LocalFabric final : public fabric::Fabric {
   system::EventSet events_;
   /// Rung to be polled.
   system::FileDescriptor bell_;
+  /// Given up for a moment when no other descriptor is left.
+  system::FileDescriptor spare_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Way> ways_;
   std::unordered_set<const Listener*> listeners_;

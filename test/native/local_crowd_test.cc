@@ -1,4 +1,5 @@
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +158,59 @@ TEST("local: a listener on :: stands for IPv4, unless it is for IPv6 only") {
     CHECK(host.fabric()->Listen(address, {}, &nobody, &failure) == nullptr);
     CHECK(failure.status == Status::kAddressInUse);
   }
+}
+
+/// Leaves this process no descriptor that is free.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const system::FileDescriptor next(dup(STDERR_FILENO));
+    const rlimit none = {.rlim_cur = static_cast<rlim_t>(next.get()), .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  NoDescriptors(NoDescriptors&&) = delete;
+  NoDescriptors& operator=(NoDescriptors&&) = delete;
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST("local: without a descriptor for who comes, he is turned away, and nobody keeps looking") {
+  simulation::HostileStand stand(1);
+  stand.Run(5);
+  const simulation::RawPeer early(stand.name());
+  const simulation::RawPeer other(stand.name());
+  {
+    const NoDescriptors none;
+    stand.Run(5);
+    CHECK(early.ended() && other.ended());
+  }
+  simulation::RawPeer late(stand.name());
+  late.Greet();
+  stand.Run(5);
+  CHECK(late.TakeGreeting());
+  late.End();
+  CHECK(stand.Finish().empty());
+}
+
+TEST("local: a link that waits for the last word of its peer is looked after") {
+  LocalHost client;
+  LocalHost server;
+  Crowd crowd(client.fabric(), server.fabric(), NextAddress(), 1, 1);
+  Run(&crowd, &client, &server, 100);
+  CHECK(crowd.echoed() == 1);
+  crowd.CloseClients();
+  for (int turn = 0; turn < 10; turn++) {
+    client.Turn(1000);
+    crowd.Hear();
+  }
+  CHECK(crowd.closed() == 1 && client.fabric()->stats().queue_pairs == 0);
+  CHECK(client.fabric()->stats().pinned_bytes > 0);
+  CHECK(client.fabric()->Tidy());
 }
 
 TEST("local: a peer of another user is not let in") {

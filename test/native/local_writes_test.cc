@@ -16,9 +16,9 @@ using simulation::LocalHost;
 using simulation::NextAddress;
 using stream::Connection;
 
-/// More than the queue of a link has cells, when each of them has written.
 constexpr size_t kConnections = 100;
-constexpr size_t kWrites = 60;
+/// What the queue of a link takes before a write has to wait.
+constexpr size_t kWrites = 3584;
 
 /// Connections of a client to a server over one link. Nobody reads.
 class Connections final : public stream::ConnectionObserver, public fabric::ListenerEvents {
@@ -80,10 +80,12 @@ TEST("local: a write that had to wait is told of, although the next one is sent 
   const std::array<std::byte, 10> few{};
   const auto bytes = std::make_shared<std::array<std::byte, 1000>>();
   size_t taken = 0;
-  for (size_t i = 1; i < kConnections; i++) {
-    for (size_t n = 0; n < kWrites; n++) connections.client(i)->Write(few, false, &taken);
+  for (size_t n = 1; n < kWrites; n++) {
+    connections.client(1 + n % (kConnections - 1))->Write(few, false, &taken);
   }
+  // The last one is of the connection that is going to wait: nobody waits before it.
   Connection* connection = connections.client(0);
+  connection->Write(few, false, &taken);
   CHECK(connection->WriteHeld(*bytes, bytes, &taken) == fabric::Status::kOk);
   CHECK(taken == bytes->size());
   CHECK(!connection->TakeSentAtOnce());

@@ -81,6 +81,8 @@ export interface Offence {
 }
 
 const reset = { code: 'ECONNRESET', cause: 'ERR_RDMA_CONNECTION_RESET' };
+/** What was being written to it when it went may have been refused before the news came. */
+const vanished = { code: 'ECONNRESET', cause: /^ERR_RDMA_(REMOTE_ACCESS|CONNECTION_RESET)$/ };
 /** Devices differ in whether they tell the side that was to be written to. */
 const forbiddenWrite = {
   code: 'ECONNRESET',
@@ -199,7 +201,7 @@ export const offences: readonly Offence[] = [
   {
     scenario: 'exit-at-once',
     sentence: 'a peer whose process ends in the middle resets the connection',
-    ...reset,
+    ...vanished,
     vanishes: true,
   },
 ];
