@@ -39,9 +39,11 @@ class Stage {
     await this.server.says('connection');
   }
 
-  /** The number of the connection that a peer has now. */
-  async connection(): Promise<number> {
+  /** Lets a peer go on when the server knows it; gives the number of its connection. */
+  async connection(peer: Child): Promise<number> {
+    await peer.says('established');
     const { number } = await this.server.says('connection', this.#connections);
+    peer.tell('go on');
     return number as number;
   }
 
@@ -107,8 +109,7 @@ function causeOf(offence: Offence): Record<string, unknown> {
 
 async function testOffence(t: Test, stage: Stage, offence: Offence): Promise<void> {
   await stage.meet(t, offence.scenario, offence.server ?? 'echo', async (peer) => {
-    await peer.says('established');
-    const number = await stage.connection();
+    const number = await stage.connection(peer);
     const cause = causeOf(offence);
     const { failures, errors } = await stage.end(number);
     t.match(failures, [cause]);
@@ -124,8 +125,12 @@ async function testOffence(t: Test, stage: Stage, offence: Offence): Promise<voi
 /** A peer that writes where it has no business any more: what the program has read stays as it was. */
 async function testWritesBehind(t: Test, stage: Stage, scenario: string): Promise<void> {
   await stage.meet(t, scenario, 'keep', async (peer) => {
-    const number = await stage.connection();
+    const number = await stage.connection(peer);
     const filled = await peer.says('filled');
+    stage.server.tell('read');
+    // What is broken before it has been read is copied.
+    await stage.server.says(`kept-${number}-${Number(filled.bytes)}`);
+    peer.tell('write behind');
     await peer.says('attempts');
     const { errors } = await stage.end(number);
     const kept = await stage.recheck();
@@ -160,7 +165,7 @@ async function testServers(t: Test): Promise<void> {
   for (const { scenario, sentence } of legalPeers) {
     await t.test(sentence, PATIENT, async (t) => {
       await stage.meet(t, scenario, 'echo', async (peer) => {
-        const number = await stage.connection();
+        const number = await stage.connection(peer);
         const { bytes, wrong } = await peer.says('echoed');
         t.same({ bytes, wrong }, { bytes: 300_000, wrong: 0 });
         t.same(await stage.end(number), { bytes: 300_000, failures: [], errors: [] });

@@ -56,11 +56,10 @@ static bool FillLargeBuffer(struct Peer* peer, struct Buffer* filled) {
   return true;
 }
 
-/// Goes on until the other side's device refuses, which it may do late: as long as the buffer has
-/// not been handed over.
+/// Goes on when the buffer has been handed over, until the other side's device refuses.
 static void WriteBehind(struct Peer* peer, bool with_messages) {
   struct Buffer filled;
-  if (!FillLargeBuffer(peer, &filled)) return;
+  if (!FillLargeBuffer(peer, &filled) || !ReadLine()) return;
   memset(peer->memory->source, kBehind, kSourceBytes);
   const uint32_t bytes = Least(kAttemptBytes, filled.bytes);
   const uint64_t last = filled.address + filled.bytes - bytes;

@@ -6,6 +6,9 @@
 #include "peer.h"
 
 /// hostile connect|listen SCENARIO ADDRESS PORT
+///
+/// Who connects goes on when a line comes to the standard input: a connection that breaks before the
+/// other side has heard that it is established is none to its program.
 
 static const struct Scenario* Find(const char* name) {
   const struct Scenario* const lists[] = {connect_data_scenarios, violation_scenarios,
@@ -29,7 +32,7 @@ int main(int count, char** arguments) {
   const bool connects = strcmp(arguments[1], "connect") == 0;
   const bool connected = connects ? Connect(&peer, arguments[3], arguments[4])
                                   : Accept(&peer, arguments[3], arguments[4]);
-  if (!connected) return 0;
+  if (!connected || (connects && !ReadLine())) return 0;
   scenario->play(&peer);
   UntilGone(&peer);
   return 0;

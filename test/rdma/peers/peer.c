@@ -331,3 +331,11 @@ bool UntilSent(struct Peer* peer) {
   }
   return !peer->failed && !peer->gone;
 }
+
+bool ReadLine(void) {
+  char byte = 0;
+  while (byte != '\n') {
+    if (read(STDIN_FILENO, &byte, 1) != 1) return false;
+  }
+  return true;
+}

@@ -141,6 +141,9 @@ void SendData(struct Peer* peer, uint32_t bytes);
 /// The byte at a position of the stream that is sent, and is expected back.
 uint8_t PatternAt(uint64_t position);
 
+/// Waits for a line on the standard input, which says to go on; false at its end.
+bool ReadLine(void);
+
 struct Scenario {
   const char* name;
   void (*prepare)(struct Options* options);

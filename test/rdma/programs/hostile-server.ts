@@ -3,7 +3,7 @@
  *
  *     echo     sends everything back
  *     silent   reads nothing of a connection until it has failed
- *     keep     keeps all that it reads of the last connection
+ *     keep     reads the last connection when told `read`, and keeps all of it
  *
  * Says what becomes of each connection, by its number, and when told `recheck`, whether what was
  * kept is still as it came.
@@ -38,7 +38,7 @@ function describe(error: unknown): Record<string, unknown> {
   return { code, detail, detailKind };
 }
 
-function watch(socket: net.Socket, server: string): void {
+function watch(socket: net.Socket, server: string): number {
   const number = connections++;
   sockets.set(socket, number);
   say('connection', { number, server, transport: socket.transport, peer: info(socket).peer });
@@ -49,6 +49,7 @@ function watch(socket: net.Socket, server: string): void {
     sockets.delete(socket);
     say(`closed-${number}`, { bytes: socket.bytesRead });
   });
+  return number;
 }
 
 const servers = {
@@ -61,10 +62,14 @@ const servers = {
     socket.pause();
   }),
   keep: net.createServer((socket) => {
-    watch(socket, 'keep');
+    const number = watch(socket, 'keep');
     const chunks: { bytes: Buffer; digest: string }[] = [];
     kept = { socket, chunks };
-    socket.on('data', (bytes) => chunks.push({ bytes, digest: digestOf(bytes) }));
+    socket.pause();
+    socket.on('data', (bytes) => {
+      chunks.push({ bytes, digest: digestOf(bytes) });
+      say(`kept-${number}-${chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0)}`);
+    });
   }),
 };
 
@@ -87,6 +92,7 @@ for (const server of Object.values(servers)) server.listen(0, process.argv[2]);
 listen(
   (command) => {
     if (command === 'recheck') recheck();
+    if (command === 'read') kept?.socket.resume();
   },
   () => {
     for (const server of Object.values(servers)) server.close();
