@@ -7,8 +7,8 @@
 
 /// hostile connect|listen SCENARIO ADDRESS PORT
 ///
-/// Who connects goes on when a line comes to the standard input: a connection that breaks before the
-/// other side has heard that it is established is none to its program.
+/// Who connects goes on when a line comes to the standard input: a connection that breaks before
+/// the other side has heard that it is established is none to its program.
 
 static const struct Scenario* Find(const char* name) {
   const struct Scenario* const lists[] = {connect_data_scenarios, violation_scenarios,
