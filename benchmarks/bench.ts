@@ -12,7 +12,8 @@ import { benchLocal } from './local/bench';
 import { benchOverhead } from './overhead/bench';
 import { benchReadme } from './report/readme-bench';
 import { benchReport } from './report/report-bench';
-import { UsageError, type Benchmark } from './support/command-line';
+import { UsageError } from '../lib/commands/command';
+import type { Benchmark } from './support/command-line';
 
 const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
   ['matrix', benchMatrix],

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- hosts`: round trips, bulk transfers and http between two guests of the lab, by Node over TCP, over rdma-net and over
- * SMC-R, and by rstream, in interleaved rounds. Who cannot take part is told with the reason, and the
- * others go on; if that is rdma-net or Node over TCP, the command fails.
+ * `npm run bench -- hosts`: round trips, bulk transfers and http between two guests of the lab, by Node
+ * over TCP, over rdma-net and over SMC-R, and by rstream, in interleaved rounds. Who cannot take part is
+ * told with the reason, and the others go on; if that is rdma-net or Node over TCP, the command fails.
  */
 import { Writable } from 'node:stream';
 import { defaultKernelPackage } from '../../test/lab/kernel';

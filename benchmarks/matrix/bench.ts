@@ -14,7 +14,8 @@ import {
   matrixWorkloads,
   type MatrixBody,
 } from './workloads';
-import { UsageError, benchmark, type CommandLine, type Parsed } from '../support/command-line';
+import { UsageError } from '../../lib/commands/command';
+import { benchmark, type CommandLine, type Parsed } from '../support/command-line';
 import { chosen, positiveSeconds, wholeNumber, wholeNumbers } from '../support/options';
 import { joinResults, readResults, writeResults, type Results } from '../report/result-file';
 import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';

@@ -7,7 +7,8 @@ import path from 'node:path';
 import { root } from '../support/children';
 import { keptTables, readmeTable, replaceTable } from './readme-table';
 import { readResults } from './result-file';
-import { UsageError, benchmark, type CommandLine } from '../support/command-line';
+import { UsageError } from '../../lib/commands/command';
+import { benchmark, type CommandLine } from '../support/command-line';
 
 const kept = path.join(root, 'benchmarks', 'results');
 

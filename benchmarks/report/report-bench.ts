@@ -5,7 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { reportPage } from './report-page';
 import { readResults } from './result-file';
-import { UsageError, benchmark, type CommandLine } from '../support/command-line';
+import { UsageError } from '../../lib/commands/command';
+import { benchmark, type CommandLine } from '../support/command-line';
 
 const commandLine = {
   summary: 'a page with plots of files of results',

@@ -1,6 +1,8 @@
 /** The command line of a benchmark, and the help that is made of it. */
 
-import { parseArgs } from 'node:util';
+import type { parseArgs } from 'node:util';
+import { UsageError } from '../../lib/commands/command';
+import { parseOptions } from '../../lib/commands/options';
 
 /** As parseArgs has it, and what the help says. */
 export interface Option {
@@ -39,11 +41,6 @@ export interface Benchmark {
   run(args: string[]): Promise<void>;
 }
 
-/** A wrong command line. */
-export class UsageError extends Error {
-  override name = 'UsageError';
-}
-
 function optionLines(options: CommandLine['options']): string[] {
   const rows = Object.entries(options).map(([name, { takes, about, default: standard }]) => {
     const head = `  --${name}${takes === undefined ? '' : ` ${takes}`}`;
@@ -66,21 +63,19 @@ function helpOf({ operands, summary, about, options }: CommandLine, name: string
   ].join('\n');
 }
 
-function parse<T extends CommandLine>(commandLine: T, args: string[]): Parsed<T> {
-  const { options, operands } = commandLine;
+function parse<T extends CommandLine>({ options, operands }: T, args: string[]): Parsed<T> {
+  let given: Parsed<T>;
   try {
-    const given = parseArgs<Config<T>>({ args, allowPositionals: true, options });
-    const [extra] = operands === undefined ? given.positionals : [];
-    if (extra === undefined) return given;
-    throw new UsageError(`${JSON.stringify(extra)} is one argument too many`);
+    given = parseOptions<Config<T>>({ args, allowPositionals: true, options });
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    if (!code.startsWith('ERR_PARSE_ARGS_')) throw error;
+    if (!(error instanceof UsageError)) throw error;
     const names = Object.keys(options).map((name) => `--${name}`);
     const known = names.length === 0 ? 'there are no options' : `there are ${names.join(', ')}`;
-    // What follows the first sentence is about how to escape, and does not hold here.
-    throw new UsageError(`${message.replace(/\. .*$/s, '')}; ${known}`);
+    throw new UsageError(`${error.message}; ${known}`);
   }
+  const [extra] = operands === undefined ? given.positionals : [];
+  if (extra === undefined) return given;
+  throw new UsageError(`${JSON.stringify(extra)} is one argument too many`);
 }
 
 /** @param run what it does with what was given */

@@ -1,4 +1,5 @@
-import { UsageError } from './command-line';
+import { UsageError } from '../../lib/commands/command';
+import { parseNumber } from '../../lib/commands/options';
 
 /** @throws {UsageError} when an option is not a whole number from 1 to `most` */
 export function wholeNumber(name: string, text: string, most: number): number {
@@ -11,9 +12,7 @@ export function wholeNumber(name: string, text: string, most: number): number {
 
 /** @throws {UsageError} when `--seconds` is not a number from 0.1 to 600 */
 export function positiveSeconds(text: string): number {
-  const seconds = Number(text);
-  if (seconds >= 0.1 && seconds <= 600) return seconds;
-  throw new UsageError(`--seconds is ${JSON.stringify(text)}; expected a number from 0.1 to 600`);
+  return parseNumber('seconds', text, [0.1, 600]);
 }
 
 function partsOf(name: string, text: string): string[] {

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- lab`: bulk transfers and round trips by rdma-net, rstream and ib_write_bw, in interleaved rounds in one boot of
- * the lab's guest, or with `--here` on this machine's RDMA device. What is hoped for is printed beside
- * the figures; to miss it is no failure.
+ * `npm run bench -- lab`: bulk transfers and round trips by rdma-net, rstream and ib_write_bw, in
+ * interleaved rounds in one boot of the lab's guest, or with `--here` on this machine's RDMA device. What
+ * is hoped for is printed beside the figures; to miss it is no failure.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -24,8 +24,7 @@ uint64_t Count();
 /// Runs `body` with each seed; it returns what went wrong, or nothing. Stops at the first failure.
 /// @param divisor tests that take long run one seed of so many
 /// @param count_min tests that count something over all seeds run so many, also when fewer are
-/// asked
-///   for, but not more than one in a replay
+///   asked for, but not more than one in a replay
 void Run(tap::Test& t, uint64_t divisor, const std::function<std::string(uint64_t)>& body,
          uint64_t count_min = 1);
 
