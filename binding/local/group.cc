@@ -145,11 +145,8 @@ std::optional<uint32_t> Group::Next() {
 
 void Group::AcceptMembers() {
   for (;;) {
-    FileDescriptor accepted = AcceptFrom(roll_.get());
-    if (!accepted.valid()) {
-      if (errno == EMFILE || errno == ENFILE) fabric_->TurnAway(roll_.get());
-      return;
-    }
+    FileDescriptor accepted = fabric_->Accept(roll_.get());
+    if (!accepted.valid()) return;
     const bool welcome = fabric_->Trusts(PeerUser(accepted.get())) && members_.size() < kSeatsMax;
     if (welcome && Watch(accepted)) {
       members_.push_back({.socket = std::move(accepted), .heard = false, .seat = std::nullopt});

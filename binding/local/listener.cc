@@ -31,11 +31,8 @@ Failure FailureOfListen(int error) {
 
 void AcceptLinks(LocalFabric* fabric, int socket, Listener* listener, Group* group) {
   for (int n = 0; n < kAcceptsMax; n++) {
-    FileDescriptor accepted = AcceptFrom(socket);
-    if (!accepted.valid()) {
-      if (errno == EMFILE || errno == ENFILE) fabric->TurnAway(socket);
-      return;
-    }
+    FileDescriptor accepted = fabric->Accept(socket);
+    if (!accepted.valid()) return;
     // Whoever may not has the socket closed in its face, and goes to TCP.
     if (fabric->Trusts(PeerUser(accepted.get()))) {
       fabric->AddLink(std::move(accepted), listener, group);

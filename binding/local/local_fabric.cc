@@ -172,11 +172,14 @@ void LocalFabric::DeferFor(Listener* listener, std::function<void()> call) {
   });
 }
 
-void LocalFabric::TurnAway(int socket) {
+FileDescriptor LocalFabric::Accept(int socket) {
+  FileDescriptor accepted = AcceptFrom(socket);
+  if (accepted.valid() || (errno != EMFILE && errno != ENFILE)) return accepted;
   spare_ = FileDescriptor();
   while (AcceptFrom(socket).valid()) {
   }
   spare_ = OpenSpare();
+  return {};
 }
 
 void LocalFabric::AddLink(FileDescriptor socket, Listener* listener, Group* group) {

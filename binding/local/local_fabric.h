@@ -88,9 +88,10 @@ class LocalFabric final : public fabric::Fabric {
   /// A dead link goes once nobody can be inside of it.
   void Bury(Link* link);
   void ForgetListener(const Listener* listener);
-  /// Closes the connections that wait at a socket, when there is no descriptor left to take one:
-  /// they would wait for ever, and have us look again and again.
-  void TurnAway(int socket);
+  /// Takes the next connection that waits at a socket; invalid when there is none. When there is no
+  /// descriptor left to take one, all that wait are closed: they would wait for ever, and have us
+  /// look again and again.
+  system::FileDescriptor Accept(int socket);
   [[nodiscard]] bool has_room_for_connection() const {
     return connections_ < options_.connections_max;
   }
