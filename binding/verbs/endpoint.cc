@@ -69,17 +69,13 @@ void Endpoint::Start(const fabric::Target& target) {
   phase_ = Phase::kHandshake;
   handshake_.begun_us = system::NowUs();
   const Failure failure = Resolve(target);
-  Worker* worker = fabric_->worker();
-  if (failure.status != Status::kAddressInUse || worker->idle()) {
-    if (!failure.ok()) Fail(failure);
-    return;
-  }
-  // Who has the local port may be an id of ours that is being destroyed.
-  worker->Follow([weak = std::weak_ptr<Endpoint*>(self_), target] {
-    const std::shared_ptr<Endpoint*> self = weak.lock();
-    if (self == nullptr || (*self)->gone()) return;
-    if (Failure second = (*self)->Resolve(target); !second.ok()) (*self)->Fail(second);
-  });
+  const bool awaited =
+      fabric_->AwaitAddress(failure, [weak = std::weak_ptr<Endpoint*>(self_), target] {
+        const std::shared_ptr<Endpoint*> self = weak.lock();
+        if (self == nullptr || (*self)->gone()) return;
+        if (Failure second = (*self)->Resolve(target); !second.ok()) (*self)->Fail(second);
+      });
+  if (!awaited && !failure.ok()) Fail(failure);
 }
 
 Failure Endpoint::Resolve(const fabric::Target& target) {

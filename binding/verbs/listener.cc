@@ -10,17 +10,15 @@
 namespace rdma_net::verbs {
 
 using fabric::Failure;
-using fabric::Status;
 
 void Listener::Start(const fabric::Address& address, int backlog) {
   if (released_) return;
-  Failure failure = Listen(address, backlog);
-  Worker* worker = fabric_->worker();
-  if (failure.status != Status::kAddressInUse || worker->idle()) return Settle(failure);
-  // Who has the port may be an id of ours that is being destroyed: a server that was closed.
-  worker->Follow([this, alive = std::weak_ptr(alive_), address, backlog] {
-    if (!alive.expired() && !released_) Settle(Listen(address, backlog));
-  });
+  const Failure failure = Listen(address, backlog);
+  const bool awaited =
+      fabric_->AwaitAddress(failure, [this, alive = std::weak_ptr(alive_), address, backlog] {
+        if (!alive.expired() && !released_) Settle(Listen(address, backlog));
+      });
+  if (!awaited) Settle(failure);
 }
 
 Failure Listener::Listen(const fabric::Address& address, int backlog) {

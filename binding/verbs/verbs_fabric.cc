@@ -314,6 +314,13 @@ void VerbsFabric::OnRequest(const CmEvent& event) {
   });
 }
 
+bool VerbsFabric::AwaitAddress(const Failure& failure, Worker::Finish again) {
+  if (failure.status != Status::kAddressInUse || worker_.idle()) return false;
+  // Behind all jobs that there are.
+  worker_.Run([again = std::move(again)] { return again; });
+  return true;
+}
+
 void VerbsFabric::Refuse(rdma_cm_id* id) {
   // Destroying an unanswered request rejects it.
   worker_.Run([this, id]() -> Worker::Finish {

@@ -82,6 +82,9 @@ class VerbsFabric final : public fabric::Fabric {
   [[nodiscard]] bool closing() const { return closing_; }
   void AddEndpoint(rdma_cm_id* id, Endpoint* endpoint) { endpoints_[id] = endpoint; }
   void RemoveEndpoint(rdma_cm_id* id) { endpoints_.erase(id); }
+  /// Whether what failed is to be tried again, by `again`: who has the address may be an id of ours
+  /// that is being destroyed.
+  bool AwaitAddress(const fabric::Failure& failure, Worker::Finish again);
   /// An endpoint that was released waits for the peer's answer to its disconnect, for a while.
   void AwaitAnswer(std::weak_ptr<Endpoint*> endpoint) {
     awaiting_.push_back({.endpoint = std::move(endpoint), .since_ms = system::NowMs()});

@@ -41,10 +41,6 @@ void Worker::Run(Job job) {
   wake_.notify_one();
 }
 
-void Worker::Follow(Finish finish) {
-  Run([finish = std::move(finish)] { return finish; });
-}
-
 void Worker::Defer(Finish finish) {
   pending_++;
   const std::lock_guard lock(mutex_);

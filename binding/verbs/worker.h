@@ -32,8 +32,6 @@ class Worker {
   /// Makes the thread; before the first Run. 0, or an errno: then there can be no jobs.
   int Start();
   void Run(Job job);
-  /// Runs `finish` on the loop thread when all jobs given so far are done.
-  void Follow(Finish finish);
   /// Runs `finish` on the loop thread as if a job had returned it.
   void Defer(Finish finish);
   /// Readable when something is finished.
