@@ -18,6 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { closeLater } from './closing';
+import { describe, inspect, type Inspection } from './connection-info';
 import { publishFailure } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
@@ -91,7 +92,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
   #referenced = true;
   #retained = false;
   #keepsAlive = false;
-  #lastInfo: ConnectionInfo | undefined;
+  #inspection: Inspection | undefined;
 
   /**
    * @param id an established connection
@@ -358,8 +359,12 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
 
   /** Device, peer and counters; after the end, those of the end. */
   connectionInfo(): ConnectionInfo | undefined {
-    if (!this.#closed) this.#lastInfo = this.#transport.info(this.#id) ?? this.#lastInfo;
-    return this.#lastInfo;
+    this.#inspect();
+    return this.#inspection && describe(this.#inspection);
+  }
+
+  #inspect(): void {
+    if (!this.#closed) this.#inspection = inspect(this.#transport, this.#id) ?? this.#inspection;
   }
 
   #fail(failure: RdmaError): void {
@@ -444,7 +449,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
   }
 
   #closeOnce(abortive: boolean): void {
-    this.connectionInfo();
+    this.#inspect();
     const owner = ownerOf(this);
     if (owner !== undefined) noteSource(owner, this);
     // What is asked for by an id would hold for the connection that has the same one after this.

@@ -135,6 +135,28 @@ export interface ConnectionInfo {
   counters: Counters;
 }
 
+/** Where {@link Transport.inspect} writes what; a test compares them with those in C++. */
+export const InfoNumber = {
+  /** 0 where a connection has no such port, and nothing of what a port has. */
+  DevicePort: 0,
+  QueuePairNumber: 1,
+  RemoteQueuePairNumber: 2,
+  MtuBytes: 3,
+  /** Whether the peer has sent our extension block, and whether it ends buffers: 0 or 1. */
+  PeerHasExtension: 4,
+  PeerEndsBuffers: 5,
+  BytesReceived: 6,
+  BytesSent: 7,
+  BytesReceivedCopied: 8,
+  BytesReceivedInPlace: 9,
+  BytesSentCopied: 10,
+  BytesSentInPlace: 11,
+  MessagesReceived: 12,
+  MessagesSent: 13,
+  WorkRequests: 14,
+  CreditStalls: 15,
+} as const;
+
 /**
  * How long the steps of connecting took, one after the other, as far as they were done. Shared memory
  * has no such steps.
@@ -351,7 +373,12 @@ export interface Transport {
 
   localEndpoint(id: number): Endpoint | undefined;
   remoteEndpoint(id: number): Endpoint | undefined;
-  info(id: number): ConnectionInfo | undefined;
+  /**
+   * Writes what is known of a connection into `numbers`, by {@link InfoNumber}; see connection-info.ts.
+   * @returns the name of its device and, where it has some, the GIDs of this side and of the peer, with
+   *   blanks between; undefined when there is no such connection
+   */
+  inspect(id: number, numbers: Float64Array): string | undefined;
   /** Of a connection that was begun here; also while `ConnectFailed` is being told. */
   handshake(id: number): Handshake | undefined;
   stats(): TransportStats;

@@ -79,7 +79,7 @@ class Loopback {
     reset: () => undefined,
     localEndpoint: () => undefined,
     remoteEndpoint: () => undefined,
-    info: () => undefined,
+    inspect: () => undefined,
     handshake: () => undefined,
     stats: () => {
       throw new Error('there are no statistics here');

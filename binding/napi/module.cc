@@ -198,10 +198,10 @@ Napi::Value RemoteEndpoint(const Napi::CallbackInfo& info) {
   return EndpointObject(info.Env(), endpoint->remote_address());
 }
 
-Napi::Value Info(const Napi::CallbackInfo& info) {
+Napi::Value Inspect(const Napi::CallbackInfo& info) {
   const Connection* connection = Self(info)->connection(Id(info));
   if (connection == nullptr || connection->endpoint() == nullptr) return info.Env().Undefined();
-  return ConnectionInfoObject(info.Env(), *connection);
+  return InspectionOf(info.Env(), *connection, info[1].As<Napi::Float64Array>());
 }
 
 Napi::Value Handshake(const Napi::CallbackInfo& info) {
@@ -251,7 +251,7 @@ Napi::Object TransportObject(Napi::Env env, Transport* transport) {
   add.operator()<Farewell>("farewell");
   add.operator()<LocalEndpoint>("localEndpoint");
   add.operator()<RemoteEndpoint>("remoteEndpoint");
-  add.operator()<Info>("info");
+  add.operator()<Inspect>("inspect");
   add.operator()<Handshake>("handshake");
   add.operator()<Stats>("stats");
   add.operator()<IsOpen>("isOpen");

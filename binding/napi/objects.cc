@@ -33,25 +33,34 @@ Napi::Value EndpointObject(Napi::Env env, const fabric::Address& address) {
   return object;
 }
 
-Napi::Object ConnectionInfoObject(Napi::Env env, const stream::Connection& connection) {
+Napi::Value InspectionOf(Napi::Env env, const stream::Connection& connection,
+                         Napi::Float64Array numbers) {
   const fabric::EndpointInfo hardware = connection.endpoint()->info();
-  Napi::Object object = Napi::Object::New(env);
-  object["device"] = hardware.device;
+  const stream::Counters& counters = connection.counters();
+  double* const written = numbers.Data();
+  const auto write = [written](InfoNumber place, auto number) {
+    written[static_cast<size_t>(place)] = static_cast<double>(number);
+  };
+  write(InfoNumber::kDevicePort, hardware.device_port);
+  write(InfoNumber::kQueuePairNumber, hardware.queue_pair_number);
+  write(InfoNumber::kRemoteQueuePairNumber, hardware.remote_queue_pair_number);
+  write(InfoNumber::kMtuBytes, hardware.mtu_bytes);
+  write(InfoNumber::kPeerHasExtension, connection.peer_has_extension());
+  write(InfoNumber::kPeerEndsBuffers, connection.peer_ends_buffers());
+  write(InfoNumber::kBytesReceived, counters.bytes_received);
+  write(InfoNumber::kBytesSent, counters.bytes_sent);
+  write(InfoNumber::kBytesReceivedCopied, counters.bytes_received_copied);
+  write(InfoNumber::kBytesReceivedInPlace, counters.bytes_received_in_place);
+  write(InfoNumber::kBytesSentCopied, counters.bytes_sent_copied);
+  write(InfoNumber::kBytesSentInPlace, counters.bytes_sent_in_place);
+  write(InfoNumber::kMessagesReceived, counters.messages_received);
+  write(InfoNumber::kMessagesSent, counters.messages_sent);
+  write(InfoNumber::kWorkRequests, counters.work_requests);
+  write(InfoNumber::kCreditStalls, counters.credit_stalls);
   // Shared memory has no port, and nothing of what a port has.
-  if (hardware.device_port != 0) {
-    object["devicePort"] = hardware.device_port;
-    object["localGid"] = hardware.local_gid;
-    object["remoteGid"] = hardware.remote_gid;
-    object["queuePairNumber"] = hardware.queue_pair_number;
-    object["remoteQueuePairNumber"] = hardware.remote_queue_pair_number;
-    object["mtu"] = hardware.mtu_bytes;
-  }
-  object["peer"] = connection.peer_has_extension() ? "rdma-net" : "rsockets";
-  Napi::Array features = Napi::Array::New(env);
-  if (connection.peer_ends_buffers()) features[uint32_t{0}] = "buffer-end";
-  object["features"] = features;
-  object["counters"] = CountersObject(env, connection.counters());
-  return object;
+  if (hardware.device_port == 0) return Napi::String::New(env, hardware.device);
+  return Napi::String::New(env,
+                           hardware.device + ' ' + hardware.local_gid + ' ' + hardware.remote_gid);
 }
 
 Napi::Object HandshakeObject(Napi::Env env, const fabric::HandshakeTimes& times) {

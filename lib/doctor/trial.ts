@@ -3,6 +3,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { connectionInfo } from '../connection-info';
 import { RdmaError } from '../errors';
 import { EventKind, Sharing, type DetailKind } from '../native';
 import { reasonFor, type Reason, type ReasonCode } from '../reasons';
@@ -63,7 +64,7 @@ function connectOnce(transport: FabricTransport, address: string): Promise<Trial
         return;
       }
       facts.connectMs = performance.now() - startMs;
-      facts.mtu = transport.native.info(id)?.mtu;
+      facts.mtu = connectionInfo(transport.native, id)?.mtu;
       startMs = performance.now();
       transport.native.write(id, MESSAGE, 0, MESSAGE.length, false);
     };

@@ -8,6 +8,7 @@
 import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { threadId } from 'node:worker_threads';
+import { connectionInfo } from '../connection-info';
 import { StreamHandle } from '../handle';
 import { info, rawHandle } from '../info';
 import { activeHandles, inside, isTcp, ownerOf, serverInside, type TcpHandle } from '../internals';
@@ -157,8 +158,8 @@ function describeStream(
   id: number,
   handle: StreamHandle,
 ): ConnectionReport | undefined {
-  const connection = opened?.info(id);
-  if (opened === undefined || connection === undefined) return undefined;
+  const connection = opened && connectionInfo(opened, id);
+  if (connection === undefined) return undefined;
   const { device, peer, counters } = connection;
   const { bytesReceived, bytesSent, bytesReceivedInPlace, bytesSentInPlace } = counters;
   return {

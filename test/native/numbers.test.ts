@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import t from 'tap';
 
-import { DetailKind, EVENT_WORDS, EventKind, Sharing } from '../../lib/native';
+import { DetailKind, EVENT_WORDS, EventKind, InfoNumber, Sharing } from '../../lib/native';
 import { Status } from '../../lib/status';
 import { projectRoot } from '../lab/project-root';
 import { headerEnum } from './header-enum';
@@ -27,6 +27,11 @@ t.test('Sharing is the same in C++ and TypeScript', (t) => {
 
 t.test('EventKind is the same in C++ and TypeScript', (t) => {
   t.same(EventKind, headerEnum('binding/napi/event_records.h', 'EventKind'));
+  t.end();
+});
+
+t.test('InfoNumber is the same in C++ and TypeScript', (t) => {
+  t.same(InfoNumber, headerEnum('binding/napi/objects.h', 'InfoNumber'));
   t.end();
 });
 

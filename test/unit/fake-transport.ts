@@ -6,8 +6,8 @@
 
 import {
   EventKind,
+  InfoNumber,
   NOT_IN_PLACE,
-  type ConnectionInfo,
   type Endpoint,
   type EventsCallback,
   type FabricName,
@@ -469,26 +469,21 @@ export class FakeTransport implements Transport {
     return this.#connections.get(id)?.remote;
   }
 
-  info(id: number): ConnectionInfo | undefined {
+  inspect(id: number, numbers: Float64Array): string | undefined {
     const connection = this.#connections.get(id);
     if (connection === undefined) return undefined;
-    const shared: ConnectionInfo = {
-      device: 'shm',
-      peer: 'rdma-net',
-      features: [],
-      counters: { ...connection.counters },
-    };
-    if (this.#fabric === 'local') return shared;
-    return {
-      ...shared,
-      device: 'fake0',
-      devicePort: 1,
-      localGid: '::',
-      remoteGid: '::',
-      queuePairNumber: id,
-      remoteQueuePairNumber: connection.peer?.id ?? 0,
-      mtu: 1024,
-    };
+    numbers.fill(0);
+    numbers[InfoNumber.PeerHasExtension] = 1;
+    for (const [name, count] of Object.entries(connection.counters)) {
+      const place = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+      numbers[InfoNumber[place as keyof typeof InfoNumber]] = count as number;
+    }
+    if (this.#fabric === 'local') return 'shm';
+    numbers[InfoNumber.DevicePort] = 1;
+    numbers[InfoNumber.QueuePairNumber] = id;
+    numbers[InfoNumber.RemoteQueuePairNumber] = connection.peer?.id ?? 0;
+    numbers[InfoNumber.MtuBytes] = 1024;
+    return 'fake0 :: ::';
   }
 
   stats(): TransportStats {
