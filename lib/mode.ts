@@ -211,6 +211,25 @@ export function changeSettings(changes: Partial<Settings>): void {
   settingsVersion++;
 }
 
+/** Those of the settings that are numbers and that the environment has. */
+const NUMBERS = [
+  ['RDMA_NET_HEAD_START_MS', 'headStartMs'],
+  ['RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs'],
+  ['RDMA_NET_PINNED_BYTES_MAX', 'pinnedBytesMax'],
+  ['RDMA_NET_QUEUE_PAIRS_MAX', 'queuePairsMax'],
+  ['RDMA_NET_SPIN_US', 'spinMicroseconds'],
+] as const;
+
+/** The variables that {@link readEnvironment} looks at. */
+export const VARIABLES: readonly string[] = [
+  'RDMA_NET',
+  'RDMA_NET_CONFIG',
+  'RDMA_NET_RULES',
+  'RDMA_NET_STATUS',
+  'RDMA_NET_TRANSPORTS',
+  ...NUMBERS.map(([name]) => name),
+];
+
 function readNumber(environment: NodeJS.ProcessEnv, name: string, key: keyof typeof RANGES): void {
   const text = environment[name];
   if (text === undefined || text === '') return;
@@ -266,9 +285,5 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): void {
   }
   readTransports(environment);
   readRules(environment);
-  readNumber(environment, 'RDMA_NET_HEAD_START_MS', 'headStartMs');
-  readNumber(environment, 'RDMA_NET_PEER_MEMORY_MS', 'peerMemoryMs');
-  readNumber(environment, 'RDMA_NET_PINNED_BYTES_MAX', 'pinnedBytesMax');
-  readNumber(environment, 'RDMA_NET_QUEUE_PAIRS_MAX', 'queuePairsMax');
-  readNumber(environment, 'RDMA_NET_SPIN_US', 'spinMicroseconds');
+  for (const [name, key] of NUMBERS) readNumber(environment, name, key);
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import type { ListenMessage } from '../../lib/diagnostics';
 import { configure, install } from '../../lib/install';
+import { VARIABLES } from '../../lib/mode';
 import { useBinding } from '../../lib/transport';
 import { FakeBinding } from './fake-binding';
 import type { FakeTransport } from './fake-transport';
@@ -210,14 +211,7 @@ export function nodeCommand(
   environment: Record<string, string> = {},
 ): [string, string[]] {
   const assignments = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const ours = [
-    'RDMA_NET',
-    'RDMA_NET_TRANSPORTS',
-    'RDMA_NET_RULES',
-    'RDMA_NET_CONFIG',
-    'RDMA_NET_STATUS',
-  ];
-  const names = ['NODE_OPTIONS', ...ours];
+  const names = ['NODE_OPTIONS', ...VARIABLES];
   const unset = names.flatMap((name) => ['-u', name]);
   return ['env', [...unset, ...assignments, process.execPath, ...args]];
 }
