@@ -34,10 +34,10 @@ import { inside, type OnConnectComplete, type TcpHandle } from './internals';
 import { listensHere } from './listener';
 import { settings } from './mode';
 import { EventKind, type DetailKind, type Handshake } from './native';
+import { Status } from './native-status';
 import { Probe } from './probe';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { setOnComplete, watchRequest } from './request';
-import { Status } from './status';
 import { canSwap, swapHandle } from './swap';
 import type { EventSink, FabricTransport } from './transport';
 

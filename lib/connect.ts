@@ -9,10 +9,10 @@ import { UV_EALREADY, attachCauses, uvErrnoOf } from './errors';
 import { noteFallback } from './info';
 import type { ConnectRequest } from './internals';
 import { settings, settingsVersion } from './mode';
+import { Status } from './native-status';
 import { PeerMemory } from './peers';
 import { planConnect } from './plan';
 import { reasonFor } from './reasons';
-import { Status } from './status';
 import { localTransport, rdmaTransport } from './transport';
 import { Verdicts } from './verdicts';
 

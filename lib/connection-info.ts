@@ -1,6 +1,33 @@
 /** {@link ConnectionInfo} of what the native side tells in numbers. */
 
-import { InfoNumber, type ConnectionInfo, type Transport } from './native';
+import { InfoNumber, type Counters, type Transport } from './native';
+
+/** What is known of one connection. What only RDMA has is missing on a local one. */
+export interface ConnectionInfo {
+  /** `shm` for shared memory. */
+  device: string;
+  /** Port of the device, from 1. */
+  devicePort?: number;
+  /** GID of this side, which over RoCE is made of its IP address. */
+  localGid?: string;
+  /** GID of the peer. */
+  remoteGid?: string;
+  /** Number of the queue pair here, as `rdma resource show qp` has it (`lqpn`). */
+  queuePairNumber?: number;
+  /** Number of the queue pair of the peer. */
+  remoteQueuePairNumber?: number;
+  /** Path MTU in bytes. */
+  mtu?: number;
+  /** `rdma-net` when the peer sent our extension block, else `rsockets`. */
+  peer: 'rdma-net' | 'rsockets';
+  /**
+   * Negotiated features; empty with rsockets peers. `buffer-end`: a large write can be handed over
+   * in place as soon as its last bytes are there.
+   */
+  features: string[];
+  /** What has passed. */
+  counters: Counters;
+}
 
 /**
  * What is known of a connection at one time. It costs next to nothing: every connection is looked at

@@ -8,11 +8,11 @@ import { RdmaError, RdmaUnavailableError } from './errors';
 import type { ConnectMethod, ConnectRequest, TcpHandle } from './internals';
 import { settings, type TransportName } from './mode';
 import { DetailKind, type Handshake } from './native';
+import { Status } from './native-status';
 import type { PeerMemory } from './peers';
 import type { Plan } from './plan';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import { internalsDiffer } from './self-check';
-import { Status } from './status';
 import { canSwap } from './swap';
 import { rdmaTransport, transportNamed, type FabricTransport } from './transport';
 

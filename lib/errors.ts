@@ -3,8 +3,8 @@
 import { constants as osConstants } from 'node:os';
 import { getSystemErrorMap, getSystemErrorName } from 'node:util';
 import { DetailKind } from './native';
+import { Status } from './native-status';
 import type { Reason } from './reasons';
-import { Status } from './status';
 
 const { errno } = osConstants;
 

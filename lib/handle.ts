@@ -18,7 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { closeLater } from './closing';
-import { describe, inspect, type Inspection } from './connection-info';
+import { describe, inspect, type ConnectionInfo, type Inspection } from './connection-info';
 import { publishFailure } from './diagnostics';
 import { own } from './encode';
 import { copyEndpoint } from './endpoint';
@@ -28,13 +28,13 @@ import { isUnderTls, ownerOf, streamInternals, type StreamRequest } from './inte
 import type { TransportName } from './mode';
 import {
   EventKind,
-  type ConnectionInfo,
   type DetailKind,
   type Endpoint,
   type Transport,
 } from './native';
+import type { Status } from './native-status';
 import { ReadSide } from './read-side';
-import { Status } from './status';
+import { SendingEnd } from './sending-end';
 import { TcpFace } from './tcp-face';
 import {
   continueInNextTurn,
@@ -50,9 +50,6 @@ import {
 import { WAITS, WriteQueue } from './write-queue';
 
 const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = streamInternals();
-
-/** How long a closed handle goes on sending what C++ was told to be written, in milliseconds. */
-const LINGER_MS = 30_000;
 
 /**
  * What C++ is told of a write that has ended before it returns. Any number but 0 means that no end
@@ -77,17 +74,15 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
   readonly #transport: Transport;
   readonly #reads: ReadSide;
   readonly #writes: WriteQueue;
+  readonly #end: SendingEnd;
 
   /** `soon`: somebody has begun to read; `yes`: a turn ago, or more. */
   #delivers: 'no' | 'soon' | 'yes' = 'no';
-  #shutdown: StreamRequest | undefined;
-  #shutdownStarted = false;
   /** Chunks that `onwrite` takes in place of the copies that C++ made. */
   #handedOver: Uint8Array[] | undefined;
 
   #failure: RdmaError | undefined;
   #closed = false;
-  #linger: NodeJS.Timeout | undefined;
   #gone = false;
   #referenced = true;
   #retained = false;
@@ -109,6 +104,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     this.#inIpv6 = address.includes(':');
     this.#reads = new ReadSide(transport, id, this);
     this.#writes = new WriteQueue(transport, id);
+    this.#end = new SendingEnd(transport, id, this.#writes, this);
   }
 
   // --- What net.js and other JavaScript of Node call -------------------------------------------
@@ -243,12 +239,9 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
 
   onshutdown(request: StreamRequest): number {
     if (this.#failure !== undefined || this.#closed) return UV_ENOTCONN;
-    // As libuv says of a second one: it would wait for an end that has been reported.
-    if (this.#shutdown !== undefined || this.#shutdownStarted) return UV_ENOTCONN;
-    if (!this.#startShutdown()) return UV_ENOTCONN;
-    this.#shutdown = request;
+    const status = this.#end.shutDown(request);
     this.#updateRetained();
-    return 0;
+    return status;
   }
 
   // --- Events ----------------------------------------------------------------------------------
@@ -272,7 +265,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
         this.#reads.end();
         break;
       case EventKind.ShutdownDone:
-        this.#finishShutdown(0);
+        this.#end.finish(0);
         break;
       case EventKind.Failed:
         this.#fail(new RdmaError(a as Status, b, c as DetailKind));
@@ -322,7 +315,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
       const mayClose = this.#failure !== undefined && !this.#closed;
       if (mayClose) this.#reads.deliver(true);
       if (!mayClose || !this.#closed) this.#finishWrites();
-      if (this.#linger !== undefined) this.#leave();
+      this.#end.continueClose();
       if (this.#delivers === 'yes' && !isForNative && !isQueued) this.#reads.deliver(!isEvent);
     } finally {
       this.#updateRetained();
@@ -379,7 +372,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
       const peer = this.#transport.remoteEndpoint(this.#id);
       publishFailure({ socket, server: undefined, error: failure }, peer);
     }
-    this.#finishShutdown(uvErrnoOf(failure.status));
+    this.#end.finish(uvErrnoOf(failure.status));
   }
 
   // --- Writing ---------------------------------------------------------------------------------
@@ -420,20 +413,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
       this.finishWrite(end.request, end.status);
       if (end.status < 0) this.#attachCause();
     }
-    if (this.#shutdown !== undefined && !this.#startShutdown()) this.#finishShutdown(UV_ENOTCONN);
-  }
-
-  // The sending side is closed after the last byte was taken; false when the peer is gone.
-  #startShutdown(): boolean {
-    if (this.#shutdownStarted || this.#writes.pendingBytes > 0) return true;
-    this.#shutdownStarted = true;
-    return this.#transport.shutdown(this.#id) === Status.Ok;
-  }
-
-  #finishShutdown(status: number): void {
-    const request = this.#shutdown;
-    this.#shutdown = undefined;
-    if (request !== undefined) this.finishShutdown(request, status);
+    this.#end.continueShutdown();
   }
 
   // --- The end ---------------------------------------------------------------------------------
@@ -443,7 +423,7 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     closeLater(this.#scope, () => {
       // As libuv does: what still waits is cancelled before the close callback.
       this.#finishWrites();
-      this.#finishShutdown(UV_ECANCELED);
+      this.#end.finish(UV_ECANCELED);
       callback?.call(this);
     });
   }
@@ -459,37 +439,14 @@ export class StreamHandle extends TcpFace implements EventSink, Continuation, Re
     const unread = this.#reads.hasUnread;
     this.#reads.close();
     this.#writes.cancel(UV_ECANCELED);
-    this.#shutdownStarted = true;
-    if (abortive || unread) this.#reset();
-    else if (this.#writes.pendingBytes === 0) this.#leave();
-    else {
-      // What holds the event loop, if anything, is the connection.
-      this.#linger = setTimeout(() => {
-        this.#reset();
-      }, LINGER_MS).unref();
-    }
+    this.#end.close(abortive || unread);
     this.#updateRetained();
-  }
-
-  #reset(): void {
-    this.#linger = undefined;
-    this.#writes.leave();
-    this.#transport.reset(this.#id);
-  }
-
-  // TCP's kernel sends what C++ was told to be written after the close; here we do.
-  #leave(): void {
-    if (this.#writes.pendingBytes > 0) return;
-    clearTimeout(this.#linger);
-    this.#linger = undefined;
-    this.#writes.leave();
-    this.#transport.close(this.#id);
   }
 
   // As with libuv, only what is under way holds the process: a paused socket does not, and requests
   // do even of an unreferenced one. A closed one still does until the peer has what was sent.
   #updateRetained(): void {
-    const hasRequest = this.#shutdown !== undefined || this.#writes.unsentBytes > 0;
+    const hasRequest = this.#end.isRequested || this.#writes.unsentBytes > 0;
     const isHeld = this.#referenced && (this.#reads.wanted || this.#closed);
     const wanted = !this.#gone && (isHeld || (hasRequest && !this.#closed));
     if (wanted === this.#retained) return;

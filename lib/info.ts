@@ -1,10 +1,10 @@
 /** What a socket or server runs on, and why. */
 
 import net from 'node:net';
+import type { ConnectionInfo } from './connection-info';
 import { fallbackChannel, debug } from './diagnostics';
 import { inside, isPipe, isTcp, serverInside } from './internals';
 import { FABRIC_TRANSPORTS, type FabricTransportName, type TransportName } from './mode';
-import type { ConnectionInfo } from './native';
 import { reasonFor, type Reason, type ReasonCode } from './reasons';
 import type { RuleInfo } from './rule';
 

@@ -20,10 +20,10 @@ import {
   type TcpHandle,
 } from './internals';
 import { changeSettings, readEnvironment, settings, takeOver, type Settings } from './mode';
+import { Status } from './native-status';
 import { reasonFor, type Reason } from './reasons';
 import { catchPassing } from './passing';
 import { rootScope } from './scope';
-import { Status } from './status';
 
 /** On the prototype of the classes that use RDMA where not every socket does. */
 export const kEnabled = Symbol('rdma-net enabled');

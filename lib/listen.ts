@@ -11,10 +11,10 @@ import { info, noteListenBegin, noteNotListening, noteServerFallback } from './i
 import { isTcp, serverInside, type TcpHandle } from './internals';
 import { Listener, type Place } from './listener';
 import { Sharing } from './native';
+import { Status } from './native-status';
 import { planListen, type Plan } from './plan';
 import { reasonFor, type Reason } from './reasons';
 import { internalsDiffer } from './self-check';
-import { Status } from './status';
 import { fabricTransports, localTransport, rdmaTransport, type FabricTransport } from './transport';
 
 /** What net.js was told to listen on. */

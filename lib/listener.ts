@@ -8,9 +8,9 @@ import { StreamHandle } from './handle';
 import { noteListening, noteNotListening } from './info';
 import { ownerOf, serverInside, type TcpHandle } from './internals';
 import { EventKind, Sharing, type DetailKind } from './native';
+import type { Status } from './native-status';
 import { reasonFor } from './reasons';
 import { rootedScope } from './scope';
-import type { Status } from './status';
 import type { EventSink, FabricTransport } from './transport';
 
 /** Where a server listens over TCP, and how. */

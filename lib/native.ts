@@ -5,7 +5,7 @@
  * a batch travel through {@link Transport.events}, one call of {@link EventsCallback} a wake-up.
  */
 
-import type { Status } from './status';
+import type { Status } from './native-status';
 
 /** Int32 words a record in {@link Transport.events} takes: `[kind, id, a, b, c, d]`. */
 export const EVENT_WORDS = 6;
@@ -106,33 +106,6 @@ export interface Counters {
   workRequests: number;
   /** Times that sending had to wait for the peer: for credits, or for a receive buffer. */
   creditStalls: number;
-}
-
-/** What is known of one connection. What only RDMA has is missing on a local one. */
-export interface ConnectionInfo {
-  /** `shm` for shared memory. */
-  device: string;
-  /** Port of the device, from 1. */
-  devicePort?: number;
-  /** GID of this side, which over RoCE is made of its IP address. */
-  localGid?: string;
-  /** GID of the peer. */
-  remoteGid?: string;
-  /** Number of the queue pair here, as `rdma resource show qp` has it (`lqpn`). */
-  queuePairNumber?: number;
-  /** Number of the queue pair of the peer. */
-  remoteQueuePairNumber?: number;
-  /** Path MTU in bytes. */
-  mtu?: number;
-  /** `rdma-net` when the peer sent our extension block, else `rsockets`. */
-  peer: 'rdma-net' | 'rsockets';
-  /**
-   * Negotiated features; empty with rsockets peers. `buffer-end`: a large write can be handed over
-   * in place as soon as its last bytes are there.
-   */
-  features: string[];
-  /** What has passed. */
-  counters: Counters;
 }
 
 /** Where {@link Transport.inspect} writes what; a test compares them with those in C++. */

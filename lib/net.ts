@@ -15,7 +15,8 @@ export type { ServerInfo, SocketInfo } from './info';
 export type { FabricTransportName, Mode, Settings, TransportName } from './mode';
 export type { RuleDirection, RuleInfo, RuleObject } from './rule';
 export type { RulesInput } from './rule-object';
-export type { ConnectionInfo, Counters, Handshake, TransportStats } from './native';
+export type { ConnectionInfo } from './connection-info';
+export type { Counters, Handshake, TransportStats } from './native';
 export type { Reason, ReasonCode, ReasonEntry } from './reasons';
 export type { Stats } from './stats';
 export type {

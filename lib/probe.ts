@@ -3,8 +3,8 @@
 import type { Dial } from './dial';
 import { RdmaError } from './errors';
 import { EventKind, type DetailKind } from './native';
+import type { Status } from './native-status';
 import { rootedScope } from './scope';
-import type { Status } from './status';
 import type { EventSink, FabricTransport } from './transport';
 
 /**

@@ -3,7 +3,7 @@
  * may compare codes; a code never changes its meaning, and new ones are only added in minor versions.
  */
 
-import { Status } from './status';
+import { Status } from './native-status';
 
 /** One entry of the list: what happened, and what would change it. */
 export interface ReasonEntry {

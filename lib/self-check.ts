@@ -8,9 +8,9 @@ import { UV_EPIPE } from './errors';
 import { StreamHandle } from './handle';
 import { checkTicks, giveOwnersToTlsHandles } from './internals';
 import { EventKind, NOT_IN_PLACE, type Transport } from './native';
+import { Status } from './native-status';
 import { reasonFor, type Reason } from './reasons';
 import { rootedScope } from './scope';
-import { Status } from './status';
 import type { Carrier } from './transport';
 
 let difference: Reason | 'none' | undefined;

@@ -19,6 +19,7 @@ import {
   type Transport,
   type TransportOptions,
 } from './native';
+import { Status } from './native-status';
 import {
   localReasonCodeOf,
   reasonCodeOf,
@@ -27,7 +28,6 @@ import {
   type ReasonCode,
 } from './reasons';
 import { rootScope } from './scope';
-import { Status } from './status';
 
 /** What receives the events of one id. */
 export interface EventSink {

@@ -4,8 +4,8 @@ import { ringLater, type Bell } from './doorbell';
 import { UV_EINVAL, UV_EPIPE, RdmaError, uvErrnoOf } from './errors';
 import type { StreamRequest } from './internals';
 import { KEPT, NOT_IN_PLACE, SENT, type Transport } from './native';
+import { Status } from './native-status';
 import { IN_PLACE_BYTES_MIN, registrationsOf, type Registrations } from './registrations';
-import { Status } from './status';
 
 /**
  * How many bytes of C++ may wait here after C++ has been told that they are written: what the

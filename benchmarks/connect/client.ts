@@ -8,7 +8,7 @@ import net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { info } from '../../lib/index';
 import { configure, install } from '../../lib/install';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { useBinding } from '../../lib/transport';
 import { FakeBinding } from '../../test/unit/fake-binding';
 import { spreadOf } from '../../lib/statistics';

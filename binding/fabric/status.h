@@ -6,7 +6,7 @@ namespace rdma_net::fabric {
 
 /// What a call or an event of the network ended with, grouped by what dies: nothing but the
 /// operation (1..99), the connection (100..199), the device or all of RDMA here (200..299).
-/// lib/status.ts has the same numbers, with a sentence on each; a test compares the two.
+/// lib/native-status.ts has the same numbers, with a sentence on each; a test compares the two.
 enum class Status : int32_t {
   kOk = 0,
 

@@ -6,8 +6,8 @@ import { performance } from 'node:perf_hooks';
 import { connectionInfo } from '../connection-info';
 import { RdmaError } from '../errors';
 import { EventKind, Sharing, type DetailKind } from '../native';
+import { Status } from '../native-status';
 import { reasonFor, type Reason, type ReasonCode } from '../reasons';
-import { Status } from '../status';
 import type { EventSink, FabricTransport } from '../transport';
 import type { TrialFacts } from './facts';
 

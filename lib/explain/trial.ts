@@ -8,7 +8,8 @@ import { peers } from '../connect';
 import type { AttemptMessage, FallbackMessage } from '../diagnostics';
 import { info } from '../info';
 import type { TransportName } from '../mode';
-import type { ConnectionInfo, Handshake } from '../native';
+import type { ConnectionInfo } from '../connection-info';
+import type { Handshake } from '../native';
 import type { Reason } from '../reasons';
 import { leave } from './leave';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 
 import { DetailKind, EVENT_WORDS, EventKind, InfoNumber, Sharing } from '../../lib/native';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { projectRoot } from '../lab/project-root';
 import { headerEnum } from './header-enum';
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { DetailKind } from '../../lib/native';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { headerEnum } from '../native/header-enum';
 import {
   floods,

@@ -8,7 +8,7 @@ import { peers } from '../../lib/connect';
 import type { FallbackMessage } from '../../lib/diagnostics';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { Echo, lookupOf, talk } from './echo';
 import {
   clientTls,

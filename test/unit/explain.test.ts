@@ -13,7 +13,7 @@ import { tryToConnect, type Step, type TrialOptions } from '../../lib/explain/tr
 import { configure } from '../../lib/install';
 import { RdmaError } from '../../lib/errors';
 import { Files } from '../../lib/machine/files';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { jsonMembers } from '../docs/json-members';
 import {
   closedPort,

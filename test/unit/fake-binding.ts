@@ -7,7 +7,7 @@ import type {
   Transport,
   TransportOptions,
 } from '../../lib/native';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { FakeTransport } from './fake-transport';
 
 /** One fabric of a {@link FakeBinding}. */

@@ -3,7 +3,7 @@
 import type * as Net from 'node:net';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ListenMessage } from '../../lib/diagnostics';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { useBinding } from '../../lib/transport';
 import { FakeBinding } from './fake-binding';
 

@@ -16,8 +16,8 @@ import {
   type Transport,
   type TransportStats,
 } from '../../lib/native';
+import { Status } from '../../lib/native-status';
 import { noCounters } from '../../lib/stats';
-import { Status } from '../../lib/status';
 import { isLoopback, unmapped } from '../../lib/address';
 import { Connection } from './fake-connection';
 import { FakeEvents } from './fake-events';

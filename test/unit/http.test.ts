@@ -6,7 +6,7 @@ import https from 'node:https';
 import net from 'node:net';
 import tls from 'node:tls';
 import t, { type Test } from 'tap';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import {
   clientTls,
   close,

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type net from 'node:net';
 import { info } from '../../lib/info';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import {
   connectedPair,
   fakeRdma,

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { setFlagsFromString } from 'node:v8';
 import { alloc } from '../../lib/alloc';
 import { info } from '../../lib/info';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import type { FakeTransport } from './fake-transport';
 import {
   connectedPair,

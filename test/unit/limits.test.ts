@@ -6,7 +6,7 @@ import t from 'tap';
 import { RdmaError, uvErrnoOf } from '../../lib/errors';
 import { info } from '../../lib/info';
 import { changeSettings, readEnvironment, settings } from '../../lib/mode';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { stats } from '../../lib/stats';
 import { rdmaTransport } from '../../lib/transport';
 import { connectedPair, fakeRdma, finish, listen, testWith, transportOf, until } from './support';

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import type { AcceptMessage } from '../../lib/diagnostics';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import {
   close,
   closedPort,

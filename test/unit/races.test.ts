@@ -7,7 +7,7 @@ import { setBinding } from '../../lib/binding';
 import { peers, slowServers } from '../../lib/connect';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import { Echo, lookupOf, talk } from './echo';
 import type { Answer, FakeTransport } from './fake-transport';
 import { close, closedPort, fakeTransports, listen, portOf, turn, until } from './support';

@@ -12,8 +12,8 @@ import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
 import { tcpClass } from '../../lib/internals';
 import type { FabricTransportName } from '../../lib/mode';
+import { Status } from '../../lib/native-status';
 import { reasons, type ReasonCode } from '../../lib/reasons';
-import { Status } from '../../lib/status';
 import { localTransport, rdmaTransport } from '../../lib/transport';
 import type { Answer, FakeTransport } from './fake-transport';
 import {

@@ -6,9 +6,9 @@ import t, { type Test } from 'tap';
 import { peers } from '../../lib/connect';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
+import { Status } from '../../lib/native-status';
 import { explainRule } from '../../lib/plan';
 import { stats } from '../../lib/stats';
-import { Status } from '../../lib/status';
 import type { FakeTransport } from './fake-transport';
 import {
   clientTls,

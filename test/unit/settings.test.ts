@@ -11,9 +11,9 @@ import {
 } from '../../lib/errors';
 import { changeSettings, readEnvironment, settings } from '../../lib/mode';
 import { DetailKind } from '../../lib/native';
+import { Status } from '../../lib/native-status';
 import { PeerMemory } from '../../lib/peers';
 import { reasonCodeOf, reasonFor, reasons } from '../../lib/reasons';
-import { Status } from '../../lib/status';
 
 t.test('the environment sets the mode, the head start and the memory', (t) => {
   readEnvironment({ RDMA_NET: 'require', RDMA_NET_HEAD_START_MS: '0' });

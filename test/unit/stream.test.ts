@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { info } from '../../lib/info';
 import { inside, type TcpHandle } from '../../lib/internals';
 import { DetailKind } from '../../lib/native';
-import { Status } from '../../lib/status';
+import { Status } from '../../lib/native-status';
 import {
   connectedPair,
   fakeRdma,

@@ -6,8 +6,8 @@ import { alloc } from '../../lib/alloc';
 import { peers } from '../../lib/connect';
 import { info } from '../../lib/info';
 import { configure } from '../../lib/install';
+import { Status } from '../../lib/native-status';
 import { stats } from '../../lib/stats';
-import { Status } from '../../lib/status';
 import type { FakeTransport } from './fake-transport';
 import {
   close,
