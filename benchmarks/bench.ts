@@ -13,9 +13,9 @@ import { benchOverhead } from './overhead/bench';
 import { benchReadme } from './report/readme-bench';
 import { benchReport } from './report/report-bench';
 import { UsageError } from '../lib/commands/command';
-import type { Benchmark } from './support/command-line';
+import { asksForHelp, runMain, type Program } from '../test/command-line/program';
 
-const benchmarks: ReadonlyMap<string, Benchmark> = new Map([
+const benchmarks: ReadonlyMap<string, Program> = new Map([
   ['matrix', benchMatrix],
   ['report', benchReport],
   ['compare', benchCompare],
@@ -38,10 +38,9 @@ ${lines.join('\n')}
 npm run bench -- NAME --help tells the options of each.`;
 }
 
-async function main([first = '', ...rest]: string[]): Promise<void> {
-  const isHelp = (word: string): boolean => word === '--help' || word === '-h';
-  if (isHelp(first) || first === 'help') {
-    console.log(`${overview()}\n\n${benchMatrix.help('[matrix]')}`);
+void runMain(async ([first = '', ...rest]) => {
+  if (asksForHelp(first) || first === 'help') {
+    console.log(`${overview()}\n\n${benchMatrix.help('npm run bench -- [matrix]')}`);
     return;
   }
   const isUnnamed = first === '' || first.startsWith('-');
@@ -52,11 +51,6 @@ async function main([first = '', ...rest]: string[]): Promise<void> {
     const names = [...benchmarks.keys()].join(', ');
     throw new UsageError(`there is no benchmark ${JSON.stringify(name)}; there are ${names}`);
   }
-  if (args.some(isHelp)) console.log(bench.help(name));
+  if (args.some(asksForHelp)) console.log(bench.help(`npm run bench -- ${name}`));
   else await bench.run(args);
-}
-
-main(process.argv.slice(2)).catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
 });

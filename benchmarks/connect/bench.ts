@@ -9,8 +9,8 @@
 import { writeFileSync } from 'node:fs';
 import type { ConnectTimes } from './client';
 import { AGAIN, PLAIN, compareConnects, startServer, type ConnectComparison } from './compare';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { wholeNumber } from '../../test/command-line/options';
 import { pairwise, showSpread, spreadOf } from '../../lib/statistics';
 import { printTable } from '../support/table';
 import { runMeasurement } from '../support/where';
@@ -109,7 +109,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchConnect = benchmark(commandLine, async ({ values }) => {
+export const benchConnect = program(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const comparison = await (values.lab ? compareInLab(rounds) : compareHere(rounds));
   console.log(

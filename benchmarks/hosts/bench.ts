@@ -13,8 +13,8 @@ import { hostsWorkloads } from './workloads';
 import { writeResults } from '../report/result-file';
 import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';
 import { describeMachine } from '../support/machine';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { positiveSeconds, wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { positiveSeconds, wholeNumber } from '../../test/command-line/options';
 import { buildSmc, smcControl } from './smc';
 import { printTable } from '../support/table';
 import { labCaveat } from '../support/where';
@@ -91,7 +91,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchHosts = benchmark(commandLine, async ({ values }) => {
+export const benchHosts = program(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = positiveSeconds(values.seconds);
   await buildSmc();

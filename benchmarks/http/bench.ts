@@ -5,8 +5,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import type { Comparison, Row } from './compare';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { wholeNumber } from '../../test/command-line/options';
 import { showSpread } from '../../lib/statistics';
 import { printTable } from '../support/table';
 import { findDevice, labCaveat, runMeasurement } from '../support/where';
@@ -55,7 +55,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchHttp = benchmark(commandLine, async ({ values }) => {
+export const benchHttp = program(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = wholeNumber('seconds', values.seconds, 600);
   const device = findDevice();

@@ -12,8 +12,8 @@ import { profileLocally } from './profile';
 import { goalsOf, legend, linesOf, showGoal, textColumns } from './report';
 import { localWorkloads } from './workloads';
 import { UsageError } from '../../lib/commands/command';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { positiveSeconds, wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { positiveSeconds, wholeNumber } from '../../test/command-line/options';
 import { comparePairs } from '../pair/compare';
 import { printTable } from '../support/table';
 
@@ -42,7 +42,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchLocal = benchmark(commandLine, async ({ values }) => {
+export const benchLocal = program(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = positiveSeconds(values.seconds);
   const workloads = localWorkloads.filter(({ name }) => name.includes(values.only));

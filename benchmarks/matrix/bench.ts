@@ -15,8 +15,13 @@ import {
   type MatrixBody,
 } from './workloads';
 import { UsageError } from '../../lib/commands/command';
-import { benchmark, type CommandLine, type Parsed } from '../support/command-line';
-import { chosen, positiveSeconds, wholeNumber, wholeNumbers } from '../support/options';
+import { program, type CommandLine, type Parsed } from '../../test/command-line/program';
+import {
+  chosen,
+  positiveSeconds,
+  wholeNumber,
+  wholeNumbers,
+} from '../../test/command-line/options';
 import { joinResults, readResults, writeResults, type Results } from '../report/result-file';
 import { resultLegend, resultLines, resultTextColumns } from '../report/result-lines';
 import { printTable } from '../support/table';
@@ -97,7 +102,7 @@ async function measure(options: MatrixOptions, device: Device | undefined): Prom
   return JSON.parse(output) as Results;
 }
 
-export const benchMatrix = benchmark(commandLine, async ({ values: given }) => {
+export const benchMatrix = program(commandLine, async ({ values: given }) => {
   const device = given.lab ? undefined : findDevice();
   const options = optionsFrom(given, device);
   const { json, append } = given;

@@ -9,8 +9,8 @@
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { showSpread, spreadOf } from '../../lib/statistics';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { positiveSeconds, wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { positiveSeconds, wholeNumber } from '../../test/command-line/options';
 import { printTable } from '../support/table';
 import {
   compareOverhead,
@@ -100,7 +100,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchOverhead = benchmark(commandLine, async ({ values }) => {
+export const benchOverhead = program(commandLine, async ({ values }) => {
   const sets = wholeNumber('sets', values.sets, 100);
   const rounds = wholeNumber('rounds', values.rounds, 1000);
   const seconds = positiveSeconds(values.seconds);

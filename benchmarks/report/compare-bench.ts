@@ -8,7 +8,7 @@ import { showFactor, showFigure, showUnit } from './figure-text';
 import { changesOf, differencesOf, type Change } from './result-compare';
 import { readResults, type Results } from './result-file';
 import type { Spread } from '../../lib/statistics';
-import { benchmark, type CommandLine, type Parsed } from '../support/command-line';
+import { program, type CommandLine, type Parsed } from '../../test/command-line/program';
 import { printTable } from '../support/table';
 
 function lineOf(change: Change): string[] {
@@ -67,7 +67,7 @@ function compare({ values, positionals }: Parsed<typeof commandLine>): number {
   return changes.some(({ verdict }) => verdict === 'slower') ? 1 : 0;
 }
 
-export const benchCompare = benchmark(commandLine, (given) => {
+export const benchCompare = program(commandLine, (given) => {
   try {
     process.exitCode = compare(given);
   } catch (error) {

@@ -8,7 +8,7 @@ import { root } from '../support/children';
 import { keptTables, readmeTable, replaceTable } from './readme-table';
 import { readResults } from './result-file';
 import { UsageError } from '../../lib/commands/command';
-import { benchmark, type CommandLine } from '../support/command-line';
+import { program, type CommandLine } from '../../test/command-line/program';
 
 const kept = path.join(root, 'benchmarks', 'results');
 
@@ -19,7 +19,7 @@ const commandLine = {
   options: {},
 } as const satisfies CommandLine;
 
-export const benchReadme = benchmark(commandLine, ({ positionals }) => {
+export const benchReadme = program(commandLine, ({ positionals }) => {
   const named = positionals.map((file) => path.resolve(file));
   const all = keptTables.map((each) => ({ ...each, file: path.join(kept, each.file) }));
   const unknown = named.find((file) => !all.some((each) => each.file === file));

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { reportPage } from './report-page';
 import { readResults } from './result-file';
 import { UsageError } from '../../lib/commands/command';
-import { benchmark, type CommandLine } from '../support/command-line';
+import { program, type CommandLine } from '../../test/command-line/program';
 
 const commandLine = {
   summary: 'a page with plots of files of results',
@@ -21,7 +21,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchReport = benchmark(commandLine, ({ values, positionals }) => {
+export const benchReport = program(commandLine, ({ values, positionals }) => {
   if (positionals.length === 0) throw new UsageError('report wants files of results');
   writeFileSync(values.out, reportPage(positionals.map(readResults)));
   console.log(values.out);

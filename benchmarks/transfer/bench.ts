@@ -5,8 +5,8 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { benchmark, type CommandLine } from '../support/command-line';
-import { wholeNumber } from '../support/options';
+import { program, type CommandLine } from '../../test/command-line/program';
+import { wholeNumber } from '../../test/command-line/options';
 import { printTable } from '../support/table';
 import type { TransferComparison } from './compare';
 import type { Profiles } from './profile';
@@ -58,7 +58,7 @@ const commandLine = {
   },
 } as const satisfies CommandLine;
 
-export const benchLab = benchmark(commandLine, async ({ values }) => {
+export const benchLab = program(commandLine, async ({ values }) => {
   const rounds = wholeNumber('rounds', values.rounds, 100);
   const seconds = wholeNumber('seconds', values.seconds, 600);
   const device = values.here ? findDevice() : undefined;

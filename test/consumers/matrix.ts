@@ -1,19 +1,11 @@
-/**
- * Prints what works: consumer x version of Node x transport, each from a run.
- *
- *     npm run matrix -- [--nodes 20,22,24,26] [--transports tcp,local,rdma] [--only TEXT]
- *                       [--guest-seconds N] [--json FILE] [--markdown FILE]
- *
- * With --json, cells that the file has already and that are not run now are kept. All of `rdma` is
- * one boot of the lab's guest, for so many seconds at most.
- */
+/** `npm run matrix -- [OPTIONS]`: see `--help`. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Writable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
-import type { TransportName } from '../../lib/mode';
+import { chosen, wholeNumber, wholeNumbers } from '../command-line/options';
+import { program, runProgram, type CommandLine } from '../command-line/program';
 import { execute } from '../lab/execute';
 import { runInLab } from '../lab/lab';
 import { runCells, type CellsOptions } from './cells';
@@ -25,7 +17,44 @@ import { pageOf, tableOf } from './table';
 const TIMEOUT_MS = 20_000;
 /** In the guest, where everything may take 25 times as long. */
 const GUEST_TIMEOUT_MS = 150_000;
-const GUEST_SECONDS = '3000';
+const GUEST_SECONDS_MAX = 36_000;
+
+const commandLine = {
+  summary: 'what works: each consumer on each version of Node over each transport, from a run',
+  about: 'All of rdma is one boot of the guest in the lab.',
+  options: {
+    nodes: {
+      type: 'string',
+      default: '20,22,24,26',
+      takes: 'LIST',
+      about: 'major versions of Node, got from npm',
+    },
+    transports: {
+      type: 'string',
+      default: transports.join(','),
+      takes: 'LIST',
+      about: 'which transports',
+    },
+    only: {
+      type: 'string',
+      default: '',
+      takes: 'TEXT',
+      about: 'consumers with this in their name',
+    },
+    'guest-seconds': {
+      type: 'string',
+      default: '3000',
+      takes: 'N',
+      about: 'how long the guest may take',
+    },
+    json: {
+      type: 'string',
+      takes: 'FILE',
+      about: 'where to write the cells; those it has already, and that are not run now, are kept',
+    },
+    markdown: { type: 'string', takes: 'FILE', about: 'where to write the page of all cells' },
+  },
+} as const satisfies CommandLine;
 
 const report = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -62,19 +91,11 @@ async function runInGuest(
   if (status !== 0) report(`the guest ended with status ${status}: the cells are not complete`);
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      nodes: { type: 'string', default: '20,22,24,26' },
-      transports: { type: 'string', default: transports.join(',') },
-      only: { type: 'string', default: '' },
-      'guest-seconds': { type: 'string', default: GUEST_SECONDS },
-      json: { type: 'string' },
-      markdown: { type: 'string' },
-    },
-  });
+const matrix = program(commandLine, async ({ values }) => {
+  const majors = wholeNumbers('nodes', values.nodes, 99);
+  const wanted = chosen('transports', values.transports, transports);
+  const guestSeconds = wholeNumber('guest-seconds', values['guest-seconds'], GUEST_SECONDS_MAX);
   await setUpConsumers(report);
-  const majors = values.nodes.split(',').map(Number);
   const nodes: [number, string][] = [];
   for (const major of majors) nodes.push([major, await nodeOf(major, report)]);
 
@@ -89,11 +110,11 @@ async function main(): Promise<void> {
     keep(cell);
     show(cell);
   };
-  for (const transport of values.transports.split(',') as TransportName[]) {
+  for (const transport of wanted) {
     const common = { transport, nodes, only: values.only };
     if (transport === 'rdma') {
       const guest = { ...common, address: '10.77.0.1', timeoutMs: GUEST_TIMEOUT_MS };
-      await runInGuest(guest, Number(values['guest-seconds']), onCell);
+      await runInGuest(guest, guestSeconds, onCell);
     } else await runCells({ ...common, address: '127.0.0.1', timeoutMs: TIMEOUT_MS }, onCell);
   }
 
@@ -108,6 +129,6 @@ async function main(): Promise<void> {
   }
   const settings = { ...(await resolveConfig(values.markdown)), parser: 'markdown' };
   writeFileSync(values.markdown, await format(pageOf(all, versions), settings));
-}
+});
 
-void main();
+void runProgram('npm run matrix --', matrix);

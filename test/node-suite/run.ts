@@ -3,27 +3,51 @@
  * of them end otherwise than without it. See CONTRIBUTING.md for where to get them.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { UsageError } from '../../lib/commands/command';
+import { chosen, wholeNumber } from '../command-line/options';
+import { program, runProgram, type CommandLine, type Parsed } from '../command-line/program';
 import { differences } from './differences';
 import { endAll, execute, MODES, type ExecuteOptions, type Execution, type Mode } from './execute';
 import { isOpen, judge, type Runs, type Verdict } from './judge';
 import { findTests, SUITES, type TestFile } from './test-file';
 
-const USAGE = `node dist/test/node-suite/run.js --tests FOLDER [OPTIONS]
-  --tests FOLDER        the folder "test" of Node's sources
-  --node PATH           the node to run them with (default: this one)
-  --mode MODE           ${MODES.join(', ')} (default local)
-  --filter REGEXP       only names that match, as in parallel/test-net-listening
-  --jobs N              tests of "parallel" at the same time (default 2)
-  --timeout SECONDS     for each (default 60)
-  --times N             run each test so often at first (default 1)
-  --env NAME=VALUE      set a variable for the tests
-  --json FILE           write all results there
-  --verbose             print the output of tests that end otherwise
-`;
+const commandLine = {
+  summary: "Node's own tests under rdma-net: which of them end otherwise than without it",
+  options: {
+    tests: { type: 'string', takes: 'FOLDER', about: "the folder 'test' of Node's sources" },
+    node: {
+      type: 'string',
+      takes: 'PATH',
+      about: 'the node to run them with, if not the one of this program',
+    },
+    mode: { type: 'string', default: 'local', takes: 'MODE', about: `one of ${MODES.join(', ')}` },
+    filter: {
+      type: 'string',
+      default: '',
+      takes: 'REGEXP',
+      about: 'only names that match, as in parallel/test-net-listening',
+    },
+    jobs: {
+      type: 'string',
+      default: '2',
+      takes: 'N',
+      about: "tests of 'parallel' at the same time",
+    },
+    timeout: { type: 'string', default: '60', takes: 'SECONDS', about: 'how long one may take' },
+    times: { type: 'string', default: '1', takes: 'N', about: 'how often each is run at first' },
+    env: {
+      type: 'string',
+      multiple: true,
+      takes: 'NAME=VALUE',
+      about: 'a variable for the tests; may be given more than once',
+    },
+    json: { type: 'string', takes: 'FILE', about: 'where to write all results' },
+    verbose: { type: 'boolean', default: false, about: 'print the output of those that differ' },
+  },
+} as const satisfies CommandLine;
 
 interface Result {
   readonly test: TestFile;
@@ -99,24 +123,36 @@ function summarize(results: readonly Result[]): void {
   }
 }
 
-function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string | undefined } {
-  const text = { type: 'string' } as const;
-  const { values } = parseArgs({
-    options: {
-      tests: text,
-      node: { ...text, default: process.execPath },
-      mode: { ...text, default: 'local' },
-      filter: { ...text, default: '' },
-      jobs: { ...text, default: '2' },
-      timeout: { ...text, default: '60' },
-      times: { ...text, default: '1' },
-      env: { ...text, multiple: true },
-      json: text,
-      verbose: { type: 'boolean', default: false },
-    },
-  });
-  const mode = MODES.find((known) => known === values.mode);
-  if (values.tests === undefined || mode === undefined) throw new Error(USAGE);
+function regexpOf(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new UsageError(`--filter: ${(error as Error).message}`);
+  }
+}
+
+interface Order {
+  readonly tests: readonly TestFile[];
+  readonly jobs: number;
+  readonly plan: Plan;
+  readonly json: string | undefined;
+}
+
+/** @throws {UsageError} */
+function readOrder({ values }: Parsed<typeof commandLine>): Order {
+  if (values.tests === undefined) throw new UsageError("--tests is missing: the folder 'test'");
+  const folder = path.resolve(values.tests);
+  if (!existsSync(path.join(folder, 'parallel'))) {
+    throw new UsageError(`--tests is ${folder}; expected a folder in which 'parallel' is`);
+  }
+  const [mode = MODES[0], ...others] = chosen('mode', values.mode, MODES);
+  if (others.length > 0) throw new UsageError('--mode is one mode');
+  const [jobs, times, seconds] = [
+    wholeNumber('jobs', values.jobs, 64),
+    wholeNumber('times', values.times, 1000),
+    wholeNumber('timeout', values.timeout, 3600),
+  ];
+  const filter = regexpOf(values.filter);
   const scratch = mkdtempSync(path.join(tmpdir(), 'node-suite-'));
   const env: Record<string, string> = {};
   for (const pair of values.env ?? []) {
@@ -124,21 +160,21 @@ function readPlan(): { tests: TestFile[]; jobs: number; plan: Plan; json: string
     env[name] = value;
   }
   const options = {
-    node: path.resolve(values.node),
+    node: path.resolve(values.node ?? process.execPath),
     scratch,
-    timeoutMs: Number(values.timeout) * 1000,
+    timeoutMs: seconds * 1000,
     env,
   };
   return {
-    tests: findTests(path.resolve(values.tests), new RegExp(values.filter)),
-    jobs: Number(values.jobs),
-    plan: { mode, times: Number(values.times), verbose: values.verbose, options },
+    tests: findTests(folder, filter),
+    jobs,
+    plan: { mode, times, verbose: values.verbose, options },
     json: values.json,
   };
 }
 
-async function main(): Promise<void> {
-  const { tests, jobs, plan, json } = readPlan();
+const nodeSuite = program(commandLine, async (given) => {
+  const { tests, jobs, plan, json } = readOrder(given);
   const of = (folder: string): TestFile[] => tests.filter((test) => test.folder === folder);
   try {
     const results = [
@@ -155,7 +191,7 @@ async function main(): Promise<void> {
   } finally {
     rmSync(plan.options.scratch, { recursive: true, force: true });
   }
-}
+});
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
@@ -163,4 +199,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.kill(process.pid, signal);
   });
 }
-void main();
+void runProgram('node dist/test/node-suite/run.js', nodeSuite);

@@ -7,7 +7,7 @@ import t from 'tap';
 import { root } from '../../benchmarks/support/children';
 import { LoadWindow } from '../../benchmarks/pair/load-window';
 import { matrixWorkloads } from '../../benchmarks/matrix/workloads';
-import { chosen, wholeNumbers } from '../../benchmarks/support/options';
+import { chosen, wholeNumbers } from '../command-line/options';
 import { sectionsOf } from '../../benchmarks/report/plots';
 import {
   keptTables,

@@ -1,4 +1,4 @@
-/** The command line of a benchmark, and the help that is made of it. */
+/** The command lines of the project's own programs, and the help that is made of them. */
 
 import type { parseArgs } from 'node:util';
 import { UsageError } from '../../lib/commands/command';
@@ -7,17 +7,19 @@ import { parseOptions } from '../../lib/commands/options';
 /** As parseArgs has it, and what the help says. */
 export interface Option {
   readonly type: 'string' | 'boolean';
+  /** Whether it can be given more than once. */
+  readonly multiple?: boolean;
   readonly default?: string | boolean;
   /** What stands for the value of a string. */
   readonly takes?: string;
   readonly about: string;
 }
 
-/** What can follow the name of a benchmark. */
+/** What can follow the name of a program. */
 export interface CommandLine {
   /** What follows the options, if anything may, as `FILE...`. */
   readonly operands?: string;
-  /** What it measures, in a line for the list of all. */
+  /** What it does, in a line. */
   readonly summary: string;
   /** More of that, in lines, if there is more. */
   readonly about?: string;
@@ -33,10 +35,10 @@ interface Config<T extends CommandLine> {
 /** What parseArgs makes of one. */
 export type Parsed<T extends CommandLine> = ReturnType<typeof parseArgs<Config<T>>>;
 
-/** What bench.ts takes by its name. */
-export interface Benchmark {
+export interface Program {
   readonly summary: string;
-  help(name: string): string;
+  /** @param words how it is started, as `npm run matrix --` */
+  help(words: string): string;
   /** @throws {UsageError} */
   run(args: string[]): Promise<void>;
 }
@@ -51,9 +53,9 @@ function optionLines(options: CommandLine['options']): string[] {
   return rows.map(([head, about]) => `${head.padEnd(width)}  ${about}`);
 }
 
-function helpOf({ operands, summary, about, options }: CommandLine, name: string): string {
+function helpOf({ operands, summary, about, options }: CommandLine, start: string): string {
   const hasOptions = Object.keys(options).length > 0;
-  const words = ['npm run bench --', name, hasOptions ? '[OPTIONS]' : '', operands ?? ''];
+  const words = [start, hasOptions ? '[OPTIONS]' : '', operands ?? ''];
   return [
     `Usage: ${words.filter((word) => word !== '').join(' ')}`,
     '',
@@ -79,13 +81,38 @@ function parse<T extends CommandLine>({ options, operands }: T, args: string[]):
 }
 
 /** @param run what it does with what was given */
-export function benchmark<const T extends CommandLine>(
+export function program<const T extends CommandLine>(
   commandLine: T,
   run: (given: Parsed<T>) => Promise<void> | void,
-): Benchmark {
+): Program {
   return {
     summary: commandLine.summary,
-    help: (name) => helpOf(commandLine, name),
+    help: (words) => helpOf(commandLine, words),
     run: async (args) => run(parse(commandLine, args)),
   };
+}
+
+export function asksForHelp(word: string): boolean {
+  return word === '--help' || word === '-h';
+}
+
+/**
+ * Runs what a file is for. What goes wrong is told, and the exit status is 2 for a wrong command line,
+ * else 1.
+ */
+export async function runMain(main: (args: string[]) => Promise<void>): Promise<void> {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** Runs a program whose file is started by `words`. */
+export function runProgram(words: string, main: Program): Promise<void> {
+  return runMain(async (args) => {
+    if (args.some(asksForHelp)) console.log(main.help(words));
+    else await main.run(args);
+  });
 }
