@@ -26,12 +26,7 @@ import { RdmaError, UV_EBADF, UV_ECANCELED, UV_ENOTCONN, attachCause, uvErrnoOf 
 import { kSource, noteSource, type Source } from './info';
 import { isUnderTls, ownerOf, streamInternals, type StreamRequest } from './internals';
 import type { TransportName } from './mode';
-import {
-  EventKind,
-  type DetailKind,
-  type Endpoint,
-  type Transport,
-} from './native';
+import { EventKind, type DetailKind, type Endpoint, type Transport } from './native';
 import type { Status } from './native-status';
 import { ReadSide } from './read-side';
 import { SendingEnd } from './sending-end';

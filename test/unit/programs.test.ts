@@ -42,5 +42,8 @@ t.test('what options hold is looked at before anything is done', async (t) => {
   const suite = [path.join(built, programs['node dist/test/node-suite/run.js'])];
   t.match(await runNode(suite), { code: 2, stderr: /^--tests is missing/ });
   const elsewhere = [...suite, '--tests', t.testdir()];
-  t.match(await runNode(elsewhere), { code: 2, stderr: /expected a folder in which 'parallel' is/ });
+  t.match(await runNode(elsewhere), {
+    code: 2,
+    stderr: /expected a folder in which 'parallel' is/,
+  });
 });
