@@ -124,7 +124,11 @@ Napi::Value WriteInPlace(const Napi::CallbackInfo& info) {
   const auto owner = [&info]() -> std::shared_ptr<void> {
     const Napi::Value buffer = info[1].As<Napi::Uint8Array>().ArrayBuffer();
     // A shared one can be written to by others, and cannot be detached.
-    return buffer.IsArrayBuffer() ? HoldBackingStore(buffer.As<Napi::ArrayBuffer>()) : nullptr;
+    if (!buffer.IsArrayBuffer()) return nullptr;
+    // One that shrinks takes its pages away (V8 has these since Node 20).
+    const Napi::Value resizable = buffer.As<Napi::Object>().Get("resizable");
+    if (resizable.IsBoolean() && resizable.As<Napi::Boolean>()) return nullptr;
+    return HoldBackingStore(buffer.As<Napi::ArrayBuffer>());
   };
   const int32_t result = Self(info)->WriteInPlace(Id(info), Bytes(info, 1), registration, owner);
   return Napi::Number::New(info.Env(), result);

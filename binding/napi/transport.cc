@@ -307,14 +307,26 @@ void Transport::Farewell(uint64_t timeout_ms) {
   };
   while (std::any_of(slots_.begin(), slots_.end(), has_more_to_say)) {
     const uint64_t now = now_ms();
-    if (now >= deadline_ms) return;
-    if (fabric_->Poll(kFarewellBudget) || fabric_->Arm()) continue;
+    if (now >= deadline_ms) return ResetBorrowers();
+    if (fabric_->Poll(kFarewellBudget)) continue;
+    // What came before it was armed is not announced, and Poll would disarm it.
+    if (fabric_->Arm() && fabric_->PollArmed(kFarewellBudget)) continue;
+    if (std::none_of(slots_.begin(), slots_.end(), has_more_to_say)) return;
     pollfd wait = {.fd = fabric_->fd(), .events = POLLIN, .revents = 0};
     poll(&wait, 1, static_cast<int>(deadline_ms - now));
   }
 }
 
 // The end of the environment: no JavaScript may be called any more.
+
+/// Memory that addons gave to Buffers is freed before the hooks of an environment run, whoever
+/// holds its BackingStore (node::Environment::RunCleanup).
+void Transport::ResetBorrowers() {
+  for (uint32_t id = 0; id < slots_.size(); id++) {
+    const Connection* connection = slots_[id].connection.get();
+    if (connection != nullptr && connection->borrows()) Reset(id);
+  }
+}
 
 void Transport::BeginEnd() {
   ending_ = true;
@@ -323,6 +335,7 @@ void Transport::BeginEnd() {
   lingering_.clear();
   registrations_.Clear();
   pump_.StopTicks();
+  ResetBorrowers();
   for (uint32_t id = 0; id < slots_.size(); id++) Close(id);
   pump_.StartTicks(kFarewellMs, [this] { CutEnd(); });
   pump_.SetRef(true);

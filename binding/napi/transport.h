@@ -152,6 +152,8 @@ class Transport final : public stream::ConnectionObserver {
   void Watch();
   void WatchLingering();
 
+  /// Breaks off what still reads memory of the program.
+  void ResetBorrowers();
   void BeginEnd();
   void CutEnd();
   void ContinueEnd();

@@ -94,6 +94,8 @@ class Connection final : public fabric::EndpointEvents {
   /// The same for bytes that must be copied, as there is room: `owner` keeps them until then.
   fabric::Status WriteHeld(std::span<const std::byte> source, std::shared_ptr<void> owner,
                            size_t* taken);
+  /// Whether bytes that WriteInPlace or WriteHeld took are still read where the program has them.
+  [[nodiscard]] bool borrows() const { return sender_.borrows(); }
   /// Sends what was held back for more.
   void Flush();
   /// Writes in place that ended since the last call.
