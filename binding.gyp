@@ -47,6 +47,7 @@
             'binding/stream/sender.cc',
             'binding/stream/wire.cc',
             'binding/system/address.cc',
+            'binding/system/user_namespace.cc',
           ],
           'ldflags': ['-Wl,--version-script=<(module_root_dir)/binding/exports.map'],
           'conditions': [

@@ -10,6 +10,7 @@
 #include "local/endpoint.h"
 #include "local/local_socket.h"
 #include "local/rendezvous.h"
+#include "system/user_namespace.h"
 
 namespace rdma_net::local {
 
@@ -66,7 +67,7 @@ LocalFabric::LocalFabric(const Options& options)
 LocalFabric::~LocalFabric() = default;
 
 bool LocalFabric::Trusts(uid_t user) const {
-  return user != static_cast<uid_t>(-1) && user == geteuid();
+  return user != static_cast<uid_t>(-1) && user == geteuid() && !system::MayBeAnybody(user);
 }
 
 // Connecting.

@@ -2,11 +2,12 @@
 
 #include <linux/capability.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+
+#include "system/user_namespace.h"
 
 namespace rdma_net::verbs {
 
@@ -14,20 +15,11 @@ using fabric::Failure;
 
 namespace {
 
-/// PROC_USER_INIT_INO of the kernel: the inode of the first user namespace.
-constexpr ino_t kFirstUserNamespace = 0xEFFFFFFD;
-
-/// What cannot be seen says nothing against it.
-bool IsFirstUserNamespace() {
-  struct stat own {};
-  return stat("/proc/self/ns/user", &own) != 0 || own.st_ino == kFirstUserNamespace;
-}
-
 /// Whether the kernel lets this process pin more than RLIMIT_MEMLOCK (CAP_IPC_LOCK, which it asks
 /// for in the first user namespace: what root of a rootless container has does not count). There is
 /// no function for it in the C library.
 bool IsFreeOfMemoryLockLimit() {
-  if (!IsFirstUserNamespace()) return false;
+  if (!system::IsFirstUserNamespace()) return false;
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
   if (syscall(SYS_capget, &header, data.data()) != 0) return false;

@@ -161,4 +161,27 @@ export function userTests(place: Place): void {
       }
     },
   );
+
+  void t.test(
+    'a user whom a user namespace does not know is not taken for one that is its own',
+    options,
+    async (t) => {
+      if (!(await hasPython())) return t.pass('a squatter', { skip: 'there is no python3' });
+      const server = new LocalProgram('caller', { env: { RDMA_NET: 'off' } });
+      server.tell(`listen ${JSON.stringify({ port: 0, host: address })}`);
+      const { port } = await server.says('listening');
+      const thief = new Child(['python3', '-c', squatter, String(port)]);
+      await thief.says('squatting');
+      // All users are nobody there, the client and the thief too.
+      const wrapper = ['env', '--unset=NODE_OPTIONS', 'unshare', '--user'];
+      const client = new LocalProgram('caller', { env: { RDMA_NET: 'prefer' }, wrapper });
+      client.tell(`call ${address} ${port as number}`);
+      t.match(await client.says('called'), { transport: 'tcp', reason: 'local-user' });
+      thief.tell('what were you given?');
+      t.match(await thief.says('given'), { bytes: 0 });
+      for (const program of [client, server, thief]) {
+        t.match(await program.end(), { code: 0, stderr: '' });
+      }
+    },
+  );
 }
