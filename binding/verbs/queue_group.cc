@@ -81,7 +81,7 @@ int QueueGroup::Replenish() {
 }
 
 void QueueGroup::WatchSends() {
-  watch_sends_ = std::exchange(posted_, false);
+  watch_sends_ |= std::exchange(posted_, false);
 }
 
 bool QueueGroup::Arm() {
@@ -96,6 +96,8 @@ bool QueueGroup::Arm() {
 
 void QueueGroup::OnChannelEvent(const ibv_cq* queue) {
   (queue == send_cq_ ? send_armed_ : receive_armed_) = false;
+  // One completion uses the arming up, and what else is under way wants to be watched too.
+  posted_ |= queue == send_cq_;
 }
 
 }  // namespace rdma_net::verbs
