@@ -45,8 +45,11 @@ interface ServerRecord {
   readonly reasons: Partial<Record<FabricTransportName, Reason>>;
 }
 
-/** A handle that knows on what it runs; the property of this name sits on its prototype. */
-export const kSource = Symbol('rdma-net source');
+/**
+ * A handle that knows on what it runs; the property of this name sits on its prototype. Another copy of
+ * this package knows it too.
+ */
+export const kSource = Symbol.for('rdma-net source');
 
 /** What a handle with {@link kSource} offers. */
 export interface Source {

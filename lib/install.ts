@@ -24,9 +24,16 @@ import { Status } from './native-status';
 import { reasonFor, type Reason } from './reasons';
 import { catchPassing } from './passing';
 import { rootScope } from './scope';
+import { packageFolder } from './version';
 
-/** On the prototype of the classes that use RDMA where not every socket does. */
-export const kEnabled = Symbol('rdma-net enabled');
+/**
+ * On the prototype of the classes that use RDMA where not every socket does. Another copy of this
+ * package knows it too.
+ */
+export const kEnabled = Symbol.for('rdma-net enabled');
+
+/** On what stands in the place of `connect`: the folder of the copy of this package that did it. */
+const kCaughtBy = Symbol.for('rdma-net caught by');
 
 /** UV_TCP_IPV6ONLY */
 const IPV6_ONLY = 1;
@@ -93,6 +100,18 @@ function warn(reason: Reason): void {
   });
 }
 
+// To catch everything twice would have each take the other for another program.
+function warnOfCopies(other: string): void {
+  process.emitWarning(
+    `Two copies of rdma-net are loaded: that in ${other} serves all sockets, and the settings of the one ` +
+      `in ${packageFolder} have no effect`,
+    {
+      code: 'RDMA_NET_TWICE',
+      detail: 'Install it once: `npm ls rdma-net` tells where it comes from.',
+    },
+  );
+}
+
 function whyNot(): Reason | undefined {
   if (settings.mode === 'off') return reasonFor('mode-off');
   return process.platform === 'linux' ? undefined : reasonFor('platform', process.platform);
@@ -101,7 +120,14 @@ function whyNot(): Reason | undefined {
 function tryToPatch(): Reason | undefined {
   try {
     const { prototype } = tcpClass();
-    prototype.connect = catchConnect(prototype.connect);
+    const { [kCaughtBy]: other } = prototype.connect as { [kCaughtBy]?: string };
+    if (other !== undefined) {
+      warnOfCopies(other);
+      return undefined;
+    }
+    prototype.connect = Object.assign(catchConnect(prototype.connect), {
+      [kCaughtBy]: packageFolder,
+    });
     prototype.connect6 = catchConnect(prototype.connect6);
     catchListen();
     catchReset();
