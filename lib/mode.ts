@@ -64,7 +64,7 @@ export interface Settings {
    */
   pinnedBytesMax: number | undefined;
   /**
-   * Connections that this environment has at most over each transport, at least 1; past it new ones
+   * Connections that this environment has at most over each transport, 1 to 2^31 - 1; past it new ones
    * go to TCP. Default: what the device allows. Only before the first use. Environment: RDMA_NET_QUEUE_PAIRS_MAX.
    */
   queuePairsMax: number | undefined;
@@ -193,6 +193,12 @@ function isNumberKey(key: string): key is keyof typeof RANGES {
  * @throws {ConfigurationError} naming what was found and what was expected; nothing is changed then
  */
 export function changeSettings(changes: Partial<Settings>): void {
+  const given: unknown = changes;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new ConfigurationError(
+      `configure() is given ${show(given)}; expected an object such as { mode: 'prefer' }`,
+    );
+  }
   const checked: Partial<SettingsInForce> = {};
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) continue;

@@ -42,7 +42,10 @@ function readArguments(args: readonly string[]) {
     throw new UsageError('--host and --until-eof go with --listen');
   }
   const seconds = parseNumber('seconds', values.seconds, [0.1, 600]);
-  const rounds = Math.floor(parseNumber('rounds', values.rounds, [1, 100]));
+  const rounds = parseNumber('rounds', values.rounds, [1, 100]);
+  if (!Number.isInteger(rounds)) {
+    throw new UsageError(`--rounds is ${JSON.stringify(values.rounds)}; expected a whole number`);
+  }
   return { values: { ...values, seconds, rounds }, where };
 }
 

@@ -149,19 +149,32 @@ const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'It is forbidden: by a rule that wants TLS, or by this system.',
 };
 
-function showFailure({ code, message, cause }: Failure, paint: Painter): string[] {
-  const more = [cause, HINTS[code]].filter((line) => typeof line === 'string');
-  return [
-    '',
-    paint('bad', `Not connected: ${code}`),
-    ...[message, ...more].map((one) => `  ${one}`),
-  ];
+// What happened before tells more than the code.
+function hintFor(code: string, { tcp, trial }: Explanation): string | undefined {
+  if (trial?.outcome != null) {
+    return code === 'ETIMEDOUT' ? 'The server is there, and may not speak TLS at that port.' : '';
+  }
+  const hasTcpServer = code === 'ECONNREFUSED' && tcp?.failure === null;
+  if (!hasTcpServer) return HINTS[code];
+  return 'A server listens there over TCP alone, which is not allowed here: run it with rdma-net too.';
 }
 
-function showTrial(trial: Trial, isGood: boolean, paint: Painter): string[] {
+function showFailure(failure: Failure, explanation: Explanation, paint: Painter): string[] {
+  const { code, message, cause } = failure;
+  const more = [cause, hintFor(code, explanation)].filter((line) => !!line);
+  const what = explanation.trial?.outcome == null ? 'Not connected' : 'No TLS';
+  return ['', paint('bad', `${what}: ${code}`), ...[message, ...more].map((one) => `  ${one}`)];
+}
+
+function showTrial(
+  trial: Trial,
+  explanation: Explanation,
+  isGood: boolean,
+  paint: Painter,
+): string[] {
   const { outcome, failure, remembered } = trial;
   const lines = outcome === null ? [] : showOutcome(outcome, isGood, paint);
-  if (failure !== null) lines.push(...showFailure(failure, paint));
+  if (failure !== null) lines.push(...showFailure(failure, explanation, paint));
   if (remembered !== null) {
     const seconds = settings.peerMemoryMs / 1000;
     lines.push(
@@ -199,7 +212,7 @@ export function showExplanation(
   for (const prospect of addresses) lines.push(...showProspect(prospect, paint));
   if (trial !== null) {
     lines.push('', paint('strong', 'Tried now'), ...showSteps(explanation));
-    lines.push(...showTrial(trial, isGood, paint));
+    lines.push(...showTrial(trial, explanation, isGood, paint));
   }
   if (listening !== null) lines.push(...showListening(listening, isGood, paint));
   return lines;

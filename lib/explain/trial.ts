@@ -215,7 +215,7 @@ export async function tryToConnect(options: TrialOptions): Promise<Trial> {
   let outcome: Outcome | null = null;
   const failure = await new Promise<Failure | null>((resolve) => {
     const timer = setTimeout(() => {
-      const message = `nobody answered within ${timeoutMs / 1000} seconds`;
+      const message = `nobody answered within ${timeoutMs / 1000} s`;
       resolve({ code: 'ETIMEDOUT', message, cause: null });
     }, timeoutMs);
     socket.once('connect', () => {

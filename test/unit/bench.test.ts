@@ -137,6 +137,7 @@ t.test('bench tells what is wrong with its command line, with status 2', async (
   for (const [args, message] of [
     [['--seconds', '0'], '--seconds is "0"; expected a number from 0.1 to 600'],
     [['--rounds', 'few'], '--rounds is "few"; expected a number from 1 to 100'],
+    [['--rounds', '1.5'], '--rounds is "1.5"; expected a whole number'],
     [['--transports', 'tcp,ipx'], '--transports has "ipx"; expected some of tcp,local,rdma'],
     [['--listen', 'http'], '"http" is no port'],
     [['--host', 'a'], '--host and --until-eof go with --listen'],

@@ -260,12 +260,18 @@ t.test('explain tells why it is TCP, and whom nobody answers, with status 1', as
     });
     t.match(await runNode([cli, 'explain', '--tls', '--timeout', '0.2', `${ADDRESS}:${port}`]), {
       code: 1,
-      stdout: /^connect .* with TLS$[^]*^Not connected: ETIMEDOUT$/m,
+      stdout:
+        /^connect .* with TLS$[^]*^Connected over tcp [^]*^No TLS: ETIMEDOUT$[^]*not speak TLS/m,
+    });
+    const required = { RDMA_NET: 'require' };
+    t.match(await runNode([cli, 'explain', `${ADDRESS}:${port}`], required), {
+      code: 1,
+      stdout: /^Not connected: ECONNREFUSED$[^]*A server listens there over TCP alone, /m,
     });
   });
   t.match(await runNode([cli, 'explain', `${ADDRESS}:${await closedPort()}`]), {
     code: 1,
-    stdout: /^Not connected: ECONNREFUSED$/m,
+    stdout: /^Not connected: ECONNREFUSED$[^]*Nobody listens at that address/m,
   });
   t.match(await runNode([cli, 'explain', 'no-such-name.invalid:80']), {
     code: 1,

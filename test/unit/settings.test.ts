@@ -89,6 +89,18 @@ t.test('a mistake is an error that names what was found and what was expected', 
       () => changeSettings({ pinnedBytesMax: 2 ** 50 + 1 }),
       'pinnedBytesMax is 1125899906842625; expected a whole number from 1048576 to 1125899906842624',
     ],
+    ...(
+      [
+        [undefined, 'undefined'],
+        [null, 'null'],
+        [5, '5'],
+        ['off', '"off"'],
+        [[], '[]'],
+      ] as const
+    ).map(([given, shown]): [() => void, string] => [
+      () => changeSettings(given as never),
+      `configure() is given ${shown}; expected an object such as { mode: 'prefer' }`,
+    ]),
     [
       () => changeSettings({ headStart: 5 } as never),
       '"headStart" is not a setting; expected one of mode, transports, rules, ' +
