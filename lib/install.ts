@@ -4,6 +4,7 @@
  */
 
 import net from 'node:net';
+import path from 'node:path';
 // Not that of the global object: the program may have put a clock of its own there.
 import { setImmediate } from 'node:timers';
 import { debug } from './diagnostics';
@@ -24,7 +25,6 @@ import { Status } from './native-status';
 import { reasonFor, type Reason } from './reasons';
 import { catchPassing } from './passing';
 import { rootScope } from './scope';
-import { packageFolder } from './version';
 
 /**
  * On the prototype of the classes that use RDMA where not every socket does. Another copy of this
@@ -32,7 +32,7 @@ import { packageFolder } from './version';
  */
 export const kEnabled = Symbol.for('rdma-net enabled');
 
-/** On what stands in the place of `connect`: the folder of the copy of this package that did it. */
+/** On what stands in the place of `connect`: `__dirname` of the copy of this package that did it. */
 const kCaughtBy = Symbol.for('rdma-net caught by');
 
 /** UV_TCP_IPV6ONLY */
@@ -102,9 +102,10 @@ function warn(reason: Reason): void {
 
 // To catch everything twice would have each take the other for another program.
 function warnOfCopies(other: string): void {
+  const [first, second] = [other, __dirname].map((lib) => path.join(lib, '..', '..'));
   process.emitWarning(
-    `Two copies of rdma-net are loaded: that in ${other} serves all sockets, and the settings of the one ` +
-      `in ${packageFolder} have no effect`,
+    `Two copies of rdma-net are loaded: that in ${first} serves all sockets, and the settings of the one ` +
+      `in ${second} have no effect`,
     {
       code: 'RDMA_NET_TWICE',
       detail: 'Install it once: `npm ls rdma-net` tells where it comes from.',
@@ -126,7 +127,7 @@ function tryToPatch(): Reason | undefined {
       return undefined;
     }
     prototype.connect = Object.assign(catchConnect(prototype.connect), {
-      [kCaughtBy]: packageFolder,
+      [kCaughtBy]: __dirname,
     });
     prototype.connect6 = catchConnect(prototype.connect6);
     catchListen();

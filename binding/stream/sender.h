@@ -67,9 +67,9 @@ class Sender {
   [[nodiscard]] bool awaits_sent() const;
   /// Writes in place that came to an end.
   [[nodiscard]] uint32_t ended() const { return queue_.ended(); }
-  /// Nothing that was taken is still needed.
   /// Whether memory of the program is still to be read: by the device, or to be copied.
   [[nodiscard]] bool borrows() const { return queue_.has_in_place() || queue_.held_bytes() > 0; }
+  /// Nothing that was taken is still needed.
   [[nodiscard]] bool idle() const { return queue_.idle() && queue_.held_bytes() == 0; }
   /// Gives send memory back that nothing is in.
   void Tidy() { GiveMemory(); }

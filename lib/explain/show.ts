@@ -150,31 +150,32 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 // What happened before tells more than the code.
-function hintFor(code: string, { tcp, trial }: Explanation): string | undefined {
-  if (trial?.outcome != null) {
-    return code === 'ETIMEDOUT' ? 'The server is there, and may not speak TLS at that port.' : '';
+function hintFor(code: string, isConnected: boolean, hasTcp: boolean): string | undefined {
+  if (isConnected) {
+    return code === 'ETIMEDOUT'
+      ? 'The server is there, and may not speak TLS at that port.'
+      : undefined;
   }
-  const hasTcpServer = code === 'ECONNREFUSED' && tcp?.failure === null;
-  if (!hasTcpServer) return HINTS[code];
+  if (code !== 'ECONNREFUSED' || !hasTcp) return HINTS[code];
   return 'A server listens there over TCP alone, which is not allowed here: run it with rdma-net too.';
 }
 
-function showFailure(failure: Failure, explanation: Explanation, paint: Painter): string[] {
-  const { code, message, cause } = failure;
-  const more = [cause, hintFor(code, explanation)].filter((line) => !!line);
-  const what = explanation.trial?.outcome == null ? 'Not connected' : 'No TLS';
+function showFailure(
+  { code, message, cause }: Failure,
+  isConnected: boolean,
+  hasTcp: boolean,
+  paint: Painter,
+): string[] {
+  const hint = hintFor(code, isConnected, hasTcp);
+  const more = [cause, hint].filter((line) => typeof line === 'string');
+  const what = isConnected ? 'No TLS' : 'Not connected';
   return ['', paint('bad', `${what}: ${code}`), ...[message, ...more].map((one) => `  ${one}`)];
 }
 
-function showTrial(
-  trial: Trial,
-  explanation: Explanation,
-  isGood: boolean,
-  paint: Painter,
-): string[] {
+function showTrial(trial: Trial, hasTcp: boolean, isGood: boolean, paint: Painter): string[] {
   const { outcome, failure, remembered } = trial;
   const lines = outcome === null ? [] : showOutcome(outcome, isGood, paint);
-  if (failure !== null) lines.push(...showFailure(failure, explanation, paint));
+  if (failure !== null) lines.push(...showFailure(failure, outcome !== null, hasTcp, paint));
   if (remembered !== null) {
     const seconds = settings.peerMemoryMs / 1000;
     lines.push(
@@ -205,14 +206,14 @@ export function showExplanation(
   isGood: boolean,
   paint: Painter,
 ): string[] {
-  const { host, port, direction, tls, lookup, addresses, trial, listening } = explanation;
+  const { host, port, direction, tls, lookup, addresses, tcp, trial, listening } = explanation;
   const lines = [`${direction} ${showTarget(host, port)}${tls ? ' with TLS' : ''}`];
   if (lookup?.failure)
     lines.push('', paint('bad', `The name is not known: ${lookup.failure.message}`));
   for (const prospect of addresses) lines.push(...showProspect(prospect, paint));
   if (trial !== null) {
     lines.push('', paint('strong', 'Tried now'), ...showSteps(explanation));
-    lines.push(...showTrial(trial, explanation, isGood, paint));
+    lines.push(...showTrial(trial, tcp?.failure === null, isGood, paint));
   }
   if (listening !== null) lines.push(...showListening(listening, isGood, paint));
   return lines;
